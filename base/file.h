@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+/*
+ * base/file.h: files of our own: short reads and writes looped, EINTR retried, replacement
+ * atomic. For paths that an image, a context or a Dockerfile influences, see base/inroot.h.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+struct buf;
+struct err;
+
+static inline void file_close_at(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+#define cleanup_fd __attribute__((__cleanup__(file_close_at)))
+
+/* The descriptor in a variable, which is -1 afterwards. */
+static inline int steal_fd(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+/* Up to len bytes; fewer only at the end of the file. The count, or -1 with errno. */
+ssize_t read_all(int fd, void *data, size_t len);
+ssize_t pread_all(int fd, void *data, size_t len, off_t offset);
+
+/* All len bytes or -1 with errno. */
+int write_all(int fd, const void *data, size_t len);
+
+/* Read path under dir_fd whole into buf (which has the limit: ERR_LIMIT past it). A missing file
+ * is ERR_NOT_FOUND; what is no regular file is ERR_INVALID. */
+int file_read_at(int dir_fd, const char *path, struct buf *buf, struct err *err);
+
+/* Replace path by these bytes, by a temporary name and rename(). With durable, synced before. */
+int file_replace_at(int dir_fd, const char *path, const void *data, size_t len, mode_t mode,
+		    bool durable, struct err *err);
+
+/* Make path and what is missing above it, 0755 & ~umask each. */
+int file_mkdirs_at(int dir_fd, const char *path, mode_t mode, struct err *err);
+
+/*
+ * Remove name under dir_fd with all below it: by descriptors, no link followed, without
+ * recursion of the C stack, directories made writable first. Absent is no error.
+ */
+int file_remove_tree_at(int dir_fd, const char *name, struct err *err);
+
+/* Copy len bytes from in's position to out's, in the kernel where it can. ERR_CORRUPT when `in`
+ * ends early. */
+int file_copy(int in, int out, uint64_t len, struct err *err);
+
+/* 16 hexadecimal digits of randomness for temporary names. */
+#define FILE_RANDOM_MAX 17
+const char *file_random_name(char name[FILE_RANDOM_MAX]);
+
+#endif
