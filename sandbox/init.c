@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pid 1 of the sandbox. It is this program, cloned and not executed again (loading one takes
+ * longer than all that is done here): it builds the root, starts the process, passes signals on,
+ * reaps, and takes all others along when it ends.
+ *
+ * 1. Between clone and exec nothing allocates, locks, prints or asks a library for anything that
+ *    could: other threads of the caller may have held any lock when they were left behind. Only
+ *    system calls, memory functions, and what is said to be for the child in internal.h. Calls
+ *    that glibc spreads over all threads (setuid and its kin) are made raw.
+ * 2. Errors travel as struct init_report, whose texts were there before clone.
+ * 3. If the caller dies, so does pid 1: PR_SET_PDEATHSIG is the first call, and that the caller
+ *    was still there then is seen from the pipe. Nothing after it changes credentials of pid 1.
+ * 4. Of the caller's descriptors, none but the report pipe is open when the process is started
+ *    (and that is closed by exec), so none can be reached through /proc.
+ * 5. The seccomp filter is installed while CAP_SYS_ADMIN is still held: otherwise the kernel
+ *    demands no_new_privs, and su and sudo would not work.
+ * 6. Pid 1 keeps all capabilities, so the kernel refuses the process every look into it.
+ */
+#include "sandbox/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/keyctl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "sandbox/sandbox.h"
+
+#define REPORT_FD    3 /* where the report pipe ends up */
+#define FILES_SOFT   1024
+#define FILES_HARD   524288
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+int init_fail_os(struct init_report *report, const char *what, const char *name)
+{
+	*report = (struct init_report){
+		.kind = INIT_FAILED,
+		.err_kind = ERR_OS,
+		.os_errno = errno,
+		.what = what,
+		.name = name,
+	};
+	return -1;
+}
+
+int init_fail(struct init_report *report, enum err_kind kind, const char *what, const char *name)
+{
+	*report = (struct init_report){
+		.kind = INIT_FAILED,
+		.err_kind = kind,
+		.what = what,
+		.name = name,
+	};
+	return -1;
+}
+
+static void send_report(int fd, const struct init_report *report)
+{
+	while (write(fd, report, sizeof(*report)) < 0 && errno == EINTR)
+		;
+}
+
+static _Noreturn void give_up(int fd, const struct init_report *report)
+{
+	send_report(fd, report);
+	_exit(125);
+}
+
+/* --- the process ---------------------------------------------------------------------------- */
+
+static int exec_in_dir(const char *dir, size_t len, const struct sandbox_spec *spec)
+{
+	size_t name_len = strlen(spec->argv[0]);
+	char path[PATH_MAX];
+
+	if (len == 0) { /* an empty element is the working directory */
+		dir = ".";
+		len = 1;
+	}
+	if (len + 1 + name_len >= sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(path, dir, len);
+	path[len] = '/';
+	memcpy(path + len + 1, spec->argv[0], name_len + 1);
+	return execve(path, (char *const *)spec->argv, (char *const *)spec->env);
+}
+
+static const char *find_path(const char *const *env)
+{
+	for (; *env; env++)
+		if (!strncmp(*env, "PATH=", 5))
+			return *env + 5;
+	return DEFAULT_PATH;
+}
+
+/* Returns only if it fails; errno is the most telling of all attempts. */
+static void exec_argv(const struct sandbox_spec *spec)
+{
+	bool denied = false;
+
+	if (strchr(spec->argv[0], '/') || !*spec->argv[0]) {
+		execve(spec->argv[0], (char *const *)spec->argv, (char *const *)spec->env);
+		return;
+	}
+	for (const char *dir = find_path(spec->env);; dir++) {
+		size_t len = strcspn(dir, ":");
+
+		exec_in_dir(dir, len, spec);
+		if (errno == EACCES)
+			denied = true;
+		else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
+			return;
+		dir += len;
+		if (!*dir)
+			break;
+	}
+	errno = denied ? EACCES : ENOENT;
+}
+
+static int set_limits(struct init_report *report)
+{
+	const struct rlimit no_core = { 0, 0 };
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return init_fail_os(report, "read resource limits", NULL);
+	if (files.rlim_max > FILES_HARD)
+		files.rlim_max = FILES_HARD;
+	files.rlim_cur = files.rlim_max < FILES_SOFT ? files.rlim_max : FILES_SOFT;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+		return init_fail_os(report, "set resource limits", NULL);
+	return 0;
+}
+
+/* A path that left the root (by a magic link) has no name that starts with a slash. */
+static int enter_cwd(const char *cwd, struct init_report *report)
+{
+	char path[PATH_MAX];
+
+	if (chdir(cwd) < 0)
+		return init_fail_os(report, "enter the working directory", cwd);
+	if (syscall(SYS_getcwd, path, sizeof(path)) < 0 || *path != '/')
+		return init_fail(report, ERR_INVALID,
+				 "the working directory is outside the root:", cwd);
+	return 0;
+}
+
+static int become_user(const struct init_plan *plan, struct init_report *report)
+{
+	const struct sandbox_spec *spec = plan->spec;
+
+	if (plan->may_setgroups && syscall(SYS_setgroups, spec->n_groups, spec->groups) < 0)
+		return init_fail_os(report, "set the groups", NULL);
+	if (syscall(SYS_setresgid, spec->gid, spec->gid, spec->gid) < 0)
+		return init_fail_os(report, "set the group id, is it mapped in /etc/subgid", NULL);
+	if (syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) < 0)
+		return init_fail_os(report, "set the user id, is it mapped in /etc/subuid", NULL);
+	return 0;
+}
+
+static int become_process(const struct init_plan *plan, struct init_report *report)
+{
+	sigset_t none;
+
+	setsid();
+	if (set_limits(report) < 0 || enter_cwd(plan->spec->cwd, report) < 0)
+		return -1;
+	if (plan->confined && seccomp_install(&plan->filter) < 0)
+		return init_fail_os(report, "install the seccomp filter", NULL);
+	if (caps_limit(plan->spec->all_capabilities ? UINT64_MAX : CAPS_DEFAULT) < 0)
+		return init_fail_os(report, "drop capabilities", NULL);
+	if (become_user(plan, report) < 0)
+		return -1;
+	if (close_range(REPORT_FD, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		return init_fail_os(report, "close descriptors", NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	return 0;
+}
+
+static _Noreturn void run_process(const struct init_plan *plan)
+{
+	struct init_report report;
+
+	if (become_process(plan, &report) == 0) {
+		exec_argv(plan->spec);
+		init_fail_os(&report, "exec", plan->spec->argv[0]);
+		report.exit_status = errno == ENOENT || errno == ENOTDIR ? 127 : 126;
+		report.err_kind = report.exit_status == 127 ? ERR_NOT_FOUND : ERR_DENIED;
+	}
+	give_up(REPORT_FD, &report);
+}
+
+/* --- pid 1 ---------------------------------------------------------------------------------- */
+
+/* /proc/1/cmdline is for everybody to read and would show the caller's command line. This memory
+ * is already a copy. */
+static void hide_command_line(const struct init_plan *plan)
+{
+	static const char name[] = "init";
+	size_t len = plan->args_end - plan->args_start;
+
+	prctl(PR_SET_NAME, name);
+	if (plan->args_end <= plan->args_start || len < sizeof(name))
+		return;
+	memset((void *)plan->args_start, 0, len);
+	memcpy((void *)plan->args_start, name, sizeof(name));
+}
+
+/* An ignored signal stays ignored through exec, and SIGCHLD must not be. */
+static void reset_signals(void)
+{
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+
+	for (int signal = 1; signal < NSIG; signal++)
+		sigaction(signal, &standard, NULL);
+}
+
+static int be_init(const struct init_plan *plan, struct init_report *report)
+{
+	struct pollfd reader = { .fd = plan->report_fd };
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return init_fail_os(report, "ask to die with the caller", NULL);
+	close(plan->report_read_fd);
+	if (poll(&reader, 1, 0) > 0 && reader.revents & POLLERR)
+		_exit(125);
+	hide_command_line(plan);
+	prctl(PR_SET_DUMPABLE, 0);
+	reset_signals();
+	umask(022);
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* some kernels have no keys */
+	if (sethostname(plan->hostname, strlen(plan->hostname)) < 0)
+		return init_fail_os(report, "set the host name", plan->hostname);
+	if (plan->spec->network == SANDBOX_NETWORK_NONE && net_loopback_up() < 0)
+		return init_fail_os(report, "bring up the loopback interface", NULL);
+	return 0;
+}
+
+/* After pivot_root(), so that the default for stdin is the sandbox's own /dev/null. */
+static int take_stdio(const struct init_plan *plan, struct init_report *report)
+{
+	int in = plan->spec->stdin_fd;
+
+	if (in < 0)
+		in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (in < 0)
+		return init_fail_os(report, "open", "/dev/null");
+	if (in == 0 ? fcntl(0, F_SETFD, 0) < 0 : dup2(in, 0) < 0)
+		return init_fail_os(report, "set up", "stdin");
+	for (int i = 0; i < 2; i++)
+		if (plan->output_fds[i] >= 0 && dup2(plan->output_fds[i], i + 1) < 0)
+			return init_fail_os(report, "set up", i ? "stderr" : "stdout");
+	if (plan->report_fd != REPORT_FD && dup3(plan->report_fd, REPORT_FD, O_CLOEXEC) < 0)
+		return init_fail_os(report, "set up", "the report pipe");
+	if (close_range(REPORT_FD + 1, ~0U, 0) < 0)
+		return init_fail_os(report, "close descriptors", NULL);
+	return 0;
+}
+
+/* Pass on what comes from outside (whose sender has no pid in here), and wait for the process. */
+static int wait_for(pid_t process)
+{
+	sigset_t wanted;
+	siginfo_t info;
+	int status;
+
+	sigemptyset(&wanted);
+	sigaddset(&wanted, SIGCHLD);
+	sigaddset(&wanted, SIGINT);
+	sigaddset(&wanted, SIGTERM);
+	for (;;) {
+		int signal = sigwaitinfo(&wanted, &info);
+		pid_t pid;
+
+		if (signal == SIGINT || signal == SIGTERM) {
+			if (info.si_pid == 0)
+				kill(-process, signal);
+			continue;
+		}
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			if (pid == process)
+				return status;
+		if (pid < 0 && errno == ECHILD)
+			return 0; /* exec failed and told so itself */
+	}
+}
+
+_Noreturn void init_main(const struct init_plan *plan)
+{
+	struct init_report report;
+	pid_t process;
+
+	if (be_init(plan, &report) < 0 || rootfs_assemble(plan->spec, &plan->mounts, &report) < 0 ||
+	    rootfs_enter(plan->spec->root_fd, &report) < 0)
+		give_up(plan->report_fd, &report);
+	if (take_stdio(plan, &report) < 0)
+		give_up(plan->report_fd, &report);
+	/* vfork: no second copy of the caller's memory is made; nothing hostile runs until exec */
+	process = vfork();
+	if (process == 0)
+		run_process(plan);
+	if (process < 0) {
+		init_fail_os(&report, "fork", NULL);
+		give_up(REPORT_FD, &report);
+	}
+	report = (struct init_report){ .kind = INIT_EXITED, .wait_status = wait_for(process) };
+	send_report(REPORT_FD, &report);
+	_exit(0);
+}

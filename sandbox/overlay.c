@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Layers are handed to the kernel one by one (lowerdir+, Linux 6.5) as /proc/self/fd/N/<name>:
+ * nothing in a name can be taken for a separator, no path of the host shows in the mount table of
+ * the sandbox, and the working directory, which threads share, is left alone. Older kernels take
+ * all layers in one page of mount(2) options; names are then made short by a child that changes
+ * its own working directory.
+ *
+ * 1. The lowest layer is always one of ours: stub/, with the empty mount points, or an empty
+ *    directory inside it. So the kernel has the two layers it wants, and no step leaves mount
+ *    points behind in the upper directory.
+ * 2. stub/ appears in dir_fd by rename, whole; whoever loses the race throws his own away. The
+ *    times in it are fixed, since a copy-up carries them into layers.
+ * 3. `volatile` marks the work directory, so work must be fresh for each mount.
+ */
+#include "sandbox/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/child.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/userns.h"
+
+#define STUB	    "stub"
+#define STUB_EMPTY  "stub/proc"
+#define OPTIONS_MAX 4095 /* of mount(2): a page and its NUL */
+
+/* --- the lowest layer ----------------------------------------------------------------------- */
+
+static const char *const stub_dirs[] = { "dev", "proc", "sys", "etc" };
+static const char *const stub_files[] = { "etc/hosts", "etc/hostname", "etc/resolv.conf" };
+
+static int fill_stub(int fd, struct err *err)
+{
+	static const struct timespec epoch[2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(stub_dirs); i++)
+		if (mkdirat(fd, stub_dirs[i], 0755) < 0 || fchmodat(fd, stub_dirs[i], 0755, 0) < 0)
+			return err_os(err, "make %s in the stub layer", stub_dirs[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(stub_files); i++) {
+		cleanup_fd int file =
+			openat(fd, stub_files[i], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+		if (file < 0 || fchmod(file, 0644) < 0 || futimens(file, epoch) < 0)
+			return err_os(err, "make %s in the stub layer", stub_files[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(stub_dirs); i++)
+		if (utimensat(fd, stub_dirs[i], epoch, 0) < 0)
+			return err_os(err, "set times of the stub layer");
+	if (fchmod(fd, 0755) < 0 || futimens(fd, epoch) < 0)
+		return err_os(err, "set times of the stub layer");
+	return 0;
+}
+
+static int make_stub(int dir_fd, struct err *err)
+{
+	char random[FILE_RANDOM_MAX], name[sizeof(STUB) + FILE_RANDOM_MAX];
+	cleanup_fd int fd = -1;
+
+	if (faccessat(dir_fd, STUB, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	snprintf(name, sizeof(name), STUB ".%s", file_random_name(random));
+	if (mkdirat(dir_fd, name, 0755) < 0)
+		return err_os(err, "make the stub layer");
+	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		err_os(err, "open the stub layer");
+	else if (fill_stub(fd, err) == 0) {
+		if (renameat2(dir_fd, name, dir_fd, STUB, RENAME_NOREPLACE) == 0)
+			return 0;
+		if (errno == EEXIST)
+			return file_remove_tree_at(dir_fd, name, err);
+		err_os(err, "rename the stub layer");
+	}
+	struct err ignored = ERR_INIT;
+	file_remove_tree_at(dir_fd, name, &ignored);
+	return -1;
+}
+
+/* --- lowerdir+ ------------------------------------------------------------------------------ */
+
+/* The kernel says more about a refused option than errno does. */
+static int fail_context(int context, const char *what, struct err *err)
+{
+	int saved = errno;
+	char message[256];
+	ssize_t len = read(context, message, sizeof(message) - 1);
+
+	errno = saved;
+	if (len <= 2)
+		return err_os(err, "%s", what);
+	message[len] = '\0';
+	message[strcspn(message, "\n")] = '\0';
+	return err_os(err, "%s (%s)", what, message + 2); /* after "e " */
+}
+
+static int set_option(int context, const char *key, const char *value, struct err *err)
+{
+	char what[64];
+
+	if (fsconfig(context, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, value, 0) == 0)
+		return 0;
+	snprintf(what, sizeof(what), "set the overlay option %s", key);
+	return fail_context(context, what, err);
+}
+
+static int set_layer(int context, const char *key, int dir_fd, const char *name, struct err *err)
+{
+	char path[256]; /* what fsconfig() takes */
+	int len = snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir_fd, name);
+
+	if (len < 0 || (size_t)len >= sizeof(path))
+		return err_set(err, ERR_LIMIT, "the name of a layer is too long: %s", name);
+	return set_option(context, key, path, err);
+}
+
+static int set_options(int context, const struct overlay *overlay, const char *bottom,
+		       struct err *err)
+{
+	bool rootless = userns_is_rootless();
+	static const char *const pairs[][2] = { { "index", "off" }, { "metacopy", "off" } };
+
+	if (set_option(context, "source", "overlay", err) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		if (set_option(context, pairs[i][0], pairs[i][1], err) < 0)
+			return -1;
+	if (rootless ? set_option(context, "userxattr", NULL, err) < 0
+		     : set_option(context, "redirect_dir", "nofollow", err) < 0)
+		return -1;
+	for (size_t i = 0; i < overlay->n_lowers; i++)
+		if (set_layer(context, "lowerdir+", overlay->dir_fd, overlay->lowers[i], err) < 0)
+			return -1;
+	if (set_layer(context, "lowerdir+", overlay->dir_fd, bottom, err) < 0)
+		return -1;
+	if (!overlay->upper)
+		return 0;
+	if (set_layer(context, "upperdir", overlay->dir_fd, overlay->upper, err) < 0 ||
+	    set_layer(context, "workdir", overlay->dir_fd, overlay->work, err) < 0)
+		return -1;
+	return set_option(context, "volatile", NULL, err);
+}
+
+static unsigned mount_attributes(const struct overlay *overlay)
+{
+	return MOUNT_ATTR_NODEV | (overlay->upper ? 0 : MOUNT_ATTR_RDONLY);
+}
+
+static int mount_newest(const struct overlay *overlay, const char *bottom, int *ret_fd,
+			struct err *err)
+{
+	cleanup_fd int context = fsopen("overlay", FSOPEN_CLOEXEC);
+	int fd;
+
+	if (context < 0)
+		return err_os(err, "overlayfs");
+	if (set_options(context, overlay, bottom, err) < 0)
+		return -1;
+	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fail_context(context, "mount the layers", err);
+	fd = fsmount(context, FSMOUNT_CLOEXEC, mount_attributes(overlay));
+	if (fd < 0)
+		return err_os(err, "mount the layers");
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Whether this kernel stacks layers one by one: an unknown option is refused with EINVAL. */
+static bool knows_lowerdir_plus(int dir_fd, const char *bottom)
+{
+	cleanup_fd int trial = fsopen("overlay", FSOPEN_CLOEXEC);
+	struct err ignored = ERR_INIT;
+
+	return trial >= 0 && set_layer(trial, "lowerdir+", dir_fd, bottom, &ignored) == 0;
+}
+
+/* --- mount(2) ------------------------------------------------------------------------------- */
+
+struct old_mount {
+	int dir_fd;
+	const char *mount_point;
+	const char *options;
+	unsigned long flags;
+};
+
+/* In a child, whose working directory is its own; the mount namespace is ours. */
+static int mount_in_child(void *arg, void *result, struct err *err)
+{
+	const struct old_mount *job = arg;
+
+	(void)result;
+	if (fchdir(job->dir_fd) < 0)
+		return err_os(err, "enter the store");
+	if (mount("overlay", job->mount_point, "overlay", job->flags, job->options) < 0)
+		return err_os(err, "mount the layers");
+	return 0;
+}
+
+/* A ':' separates, a ',' ends, a '\' escapes: our names have none of them. */
+static bool name_is_plain(const char *name)
+{
+	return name[strcspn(name, ":,\\")] == '\0';
+}
+
+static int join_options(const struct overlay *overlay, const char *bottom, struct buf *options,
+			struct err *err)
+{
+	buf_addstr(options, "lowerdir=");
+	for (size_t i = 0; i < overlay->n_lowers; i++) {
+		if (!name_is_plain(overlay->lowers[i]))
+			return err_set(err, ERR_INVALID, "bad name of a layer: %s",
+				       overlay->lowers[i]);
+		buf_addf(options, "%s:", overlay->lowers[i]);
+	}
+	buf_addstr(options, bottom);
+	if (overlay->upper) {
+		if (!name_is_plain(overlay->upper) || !name_is_plain(overlay->work))
+			return err_set(err, ERR_INVALID, "bad name of a layer: %s", overlay->upper);
+		buf_addf(options, ",upperdir=%s,workdir=%s,volatile", overlay->upper,
+			 overlay->work);
+	}
+	buf_addf(options, ",index=off,metacopy=off,%s",
+		 userns_is_rootless() ? "userxattr" : "redirect_dir=nofollow");
+	if (options->overflow)
+		return err_set(err, ERR_LIMIT,
+			       "%zu layers do not fit into the mount options of this kernel; Linux "
+			       "6.5 or newer is needed",
+			       overlay->n_lowers);
+	return 0;
+}
+
+/* Attached for a moment, on a directory of its own so that many can do it at once. */
+static int mount_old(const struct overlay *overlay, const char *bottom, int *ret_fd,
+		     struct err *err)
+{
+	char random[FILE_RANDOM_MAX], point[sizeof("mount.") + FILE_RANDOM_MAX], path[64];
+	struct old_mount job = {
+		.dir_fd = overlay->dir_fd,
+		.mount_point = point,
+		.flags = MS_NODEV | (overlay->upper ? 0 : MS_RDONLY),
+	};
+	cleanup_buf struct buf options;
+	int fd = -1;
+
+	buf_init(&options, OPTIONS_MAX);
+	if (join_options(overlay, bottom, &options, err) < 0)
+		return -1;
+	job.options = options.data;
+	snprintf(point, sizeof(point), "mount.%s", file_random_name(random));
+	if (mkdirat(overlay->dir_fd, point, 0700) < 0)
+		return err_os(err, "make a mount point");
+	if (child_call(mount_in_child, &job, NULL, 0, err) == 0) {
+		fd = open_tree(overlay->dir_fd, point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (fd < 0)
+			err_os(err, "detach the mount of the layers");
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", overlay->dir_fd, point);
+		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && fd >= 0) {
+			err_os(err, "detach the mount of the layers");
+			close(steal_fd(&fd));
+		}
+	}
+	unlinkat(overlay->dir_fd, point, AT_REMOVEDIR);
+	if (fd < 0)
+		return -1;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
+/* Without any layer nor upper directory there is nothing to stack: the bottom itself. */
+static int mount_bottom(int dir_fd, const char *bottom, int *ret_fd, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY };
+	cleanup_fd int fd = open_tree(dir_fd, bottom, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return err_os(err, "mount the stub layer");
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int overlay_mount_by(enum overlay_way way, const struct overlay *overlay, bool with_stubs,
+		     int *ret_fd, struct err *err)
+{
+	const char *bottom = with_stubs ? STUB : STUB_EMPTY;
+	cleanup_fd int dir = mount_reopen(overlay->dir_fd);
+	struct overlay here = *overlay;
+
+	if (dir < 0)
+		return err_os(err, "open the store");
+	here.dir_fd = dir;
+	if (overlay->n_lowers >= OVERLAY_LOWERS_MAX)
+		return err_set(err, ERR_LIMIT, "%zu layers are more than overlayfs can stack",
+			       overlay->n_lowers);
+	if (make_stub(dir, err) < 0)
+		return -1;
+	if (overlay->n_lowers == 0 && !overlay->upper)
+		return mount_bottom(dir, bottom, ret_fd, err);
+	if (way == OVERLAY_NEWEST) {
+		if (mount_newest(&here, bottom, ret_fd, err) == 0)
+			return 0;
+		if (knows_lowerdir_plus(dir, bottom))
+			return -1;
+		err_clear(err);
+	}
+	return mount_old(&here, bottom, ret_fd, err);
+}
+
+int overlay_mount(const struct overlay *overlay, bool with_stubs, int *ret_fd, struct err *err)
+{
+	return overlay_mount_by(OVERLAY_NEWEST, overlay, with_stubs, ret_fd, err);
+}

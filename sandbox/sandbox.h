@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
+
+/*
+ * sandbox/sandbox.h: run this argv in this root with these mounts. Knows paths, mounts and
+ * processes; nothing of images. userns_enter() must have been called.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+
+/* --- overlay mounts ------------------------------------------------------------------------- */
+
+/* The layers of a root file system, all named relative to dir_fd, topmost first. */
+struct overlay {
+	int dir_fd;		   /* a directory of the store; `stub` is made in it */
+	const char *const *lowers; /* relative to dir_fd, topmost first; may be none */
+	size_t n_lowers;
+	const char *upper; /* relative to dir_fd; NULL: the mount is read-only */
+	const char *work;  /* with upper: an empty directory on the same file system */
+};
+
+/*
+ * Mount it, detached and nodev, with the mount points dev, proc, sys and etc/{hosts,hostname,
+ * resolv.conf} supplied by an extra bottom layer when `with_stubs`. *ret_fd is the root of the
+ * mount: usable as a directory for *at() calls and by sandbox_run(); closing it unmounts.
+ * xattr prefix is trusted. as root, user. in a user namespace. volatile, index=off, metacopy=off,
+ * redirect_dir off. Falls back to mount(2) where the kernel lacks lowerdir+ (before 6.5).
+ */
+int overlay_mount(const struct overlay *overlay, bool with_stubs, int *ret_fd, struct err *err);
+
+#define OVERLAY_LOWERS_MAX 500
+
+/* --- running -------------------------------------------------------------------------------- */
+
+enum sandbox_network {
+	SANDBOX_NETWORK_HOST, /* the caller's network */
+	SANDBOX_NETWORK_NONE, /* an own one with the loopback interface only */
+};
+
+enum sandbox_mount_kind {
+	SANDBOX_MOUNT_BIND,  /* source_fd appears at target */
+	SANDBOX_MOUNT_TMPFS, /* an empty tmpfs */
+};
+
+struct sandbox_mount {
+	enum sandbox_mount_kind kind;
+	int source_fd;	    /* BIND: O_PATH descriptor of a directory or file */
+	const char *target; /* absolute, resolved inside the root; created when absent */
+	bool read_only;
+	uint64_t size; /* TMPFS: bytes, 0 for the kernel's default */
+	unsigned mode; /* TMPFS: of its root, 0 for 0755 */
+};
+
+/* What the process writes. Called from sandbox_run() in the caller's thread. */
+typedef void sandbox_output(void *arg, int stream /* 1 or 2 */, const char *data, size_t len);
+
+#define SANDBOX_HOSTNAME "buildkitsandbox" /* as BuildKit's */
+
+struct sandbox_spec {
+	int root_fd;		   /* from overlay_mount(); used up, see sandbox_run() */
+	const char *const *argv;   /* argv[0] is looked up in PATH of env when it has no slash */
+	const char *const *env;    /* the whole environment */
+	const char *cwd;	   /* absolute; links are followed inside the root */
+	bool create_cwd;	   /* make it (root's, 0755) when it is not there */
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* supplementary */
+	size_t n_groups;
+	enum sandbox_network network;
+	const struct sandbox_mount *mounts;
+	size_t n_mounts;
+	const char *hostname;	 /* NULL: SANDBOX_HOSTNAME */
+	const char *resolv_conf; /* bytes of /etc/resolv.conf; NULL: the caller's, without loopback
+				  * servers unless the network is the host's */
+	const char *extra_hosts; /* lines added to /etc/hosts, or NULL */
+	bool seccomp_unconfined;
+	bool all_capabilities;	 /* for privileged steps: also unconfined and without masks on
+				  * /proc and /sys; still no way to the store */
+	int stdin_fd;		 /* -1: /dev/null */
+	sandbox_output *output;	 /* NULL: stdout and stderr are inherited (cbuild run) */
+	void *output_arg;
+};
+
+struct sandbox_result {
+	int exit_status;      /* 0-255; 128+n when signal n ended it */
+	int term_signal;      /* 0, or n */
+	uint64_t wall_ns;
+	uint64_t cpu_ns;      /* user and system, all processes of the step */
+	uint64_t peak_bytes;  /* largest resident set of one process */
+};
+
+/*
+ * Run and wait. 0 when the process ran, whatever its exit status; -1 when it could not be
+ * started: ERR_NOT_FOUND (the executable is not there; err->exit_status 127), ERR_DENIED (it is
+ * not executable; 126), or another kind. All processes of the step are dead when it returns.
+ *
+ * The mount of root_fd is moved into the sandbox, so a root serves one run; the descriptor can
+ * still be read through afterwards, and while it is open the kernel holds upper and work.
+ *
+ * SIGINT and SIGTERM are passed on and end the step, after ten seconds or a second signal by
+ * force: ERR_CANCELLED, err->exit_status 128+n. A caller who runs steps in several threads blocks
+ * both in all of them: then they stay pending, and every step that runs sees them.
+ */
+int sandbox_run(const struct sandbox_spec *spec, struct sandbox_result *ret_result,
+		struct err *err);
+
+#endif

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The caller's side of a step: prepare, clone, pass the output on, wait.
+ *
+ * 1. All signals are blocked around clone, so that no handler of the caller runs in the child.
+ * 2. The end of the step is the end of pid 1, seen through its pidfd; with it the kernel has
+ *    killed all others in the pid namespace, so what is in the pipes then is all there will be.
+ *    Nobody waits for the pipes to be closed: a daemon may hold them.
+ * 3. What happened is what pid 1 reported before it ended. No report means it was killed.
+ * 4. SIGINT and SIGTERM come through a signalfd. They are taken from the queue only when the
+ *    caller had not blocked them; one who has is told by ERR_CANCELLED, and so are all other
+ *    steps that run at that moment.
+ */
+#include "sandbox/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/inroot.h"
+#include "base/mem.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/userns.h"
+
+#define GRACE_NS UINT64_C(10000000000) /* from the first signal to SIGKILL */
+#define ARGS_MAX 100000
+
+struct run {
+	const struct sandbox_spec *spec;
+	struct init_plan plan;
+	pid_t pid;
+	int pidfd;
+	int report_fd;	   /* read end */
+	int output_fds[2]; /* read ends, -1 when at their end or inherited */
+	sigset_t old_mask;
+	sigset_t wait_mask; /* the old one and what comes through signal_fd */
+	bool masked;
+	bool leave_signals; /* see 4 */
+	int signal_fd;
+	int cancelled_by; /* the first signal, or 0 */
+	uint64_t kill_at_ns;
+	bool killed;
+	struct init_report report;
+	bool reported;
+};
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void run_init(struct run *run, const struct sandbox_spec *spec)
+{
+	*run = (struct run){ .spec = spec, .pidfd = -1, .report_fd = -1, .signal_fd = -1 };
+	run->plan = (struct init_plan){
+		.spec = spec,
+		.hostname = spec->hostname ? spec->hostname : SANDBOX_HOSTNAME,
+		.report_fd = -1,
+		.report_read_fd = -1,
+		.output_fds = { -1, -1 },
+		.confined = !spec->seccomp_unconfined && !spec->all_capabilities,
+	};
+	run->output_fds[0] = run->output_fds[1] = -1;
+	mounts_init(&run->plan.mounts);
+}
+
+static void run_release(struct run *run)
+{
+	close_fd(&run->pidfd);
+	close_fd(&run->report_fd);
+	close_fd(&run->signal_fd);
+	close_fd(&run->plan.report_fd);
+	for (int i = 0; i < 2; i++) {
+		close_fd(&run->output_fds[i]);
+		close_fd(&run->plan.output_fds[i]);
+	}
+	mounts_release(&run->plan.mounts);
+	if (run->masked)
+		pthread_sigmask(SIG_SETMASK, &run->old_mask, NULL);
+}
+
+/* --- preparing ------------------------------------------------------------------------------ */
+
+/* The write end is put above 2, where the child's dup2() cannot hit it. */
+static int make_pipe(int *ret_read, int *ret_write, struct err *err)
+{
+	int ends[2], high;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_os(err, "make a pipe");
+	high = ends[1] > 2 ? ends[1] : fcntl(ends[1], F_DUPFD_CLOEXEC, 3);
+	if (high != ends[1])
+		close(ends[1]);
+	*ret_read = ends[0];
+	*ret_write = high;
+	if (high < 0)
+		return err_os(err, "make a pipe");
+	return 0;
+}
+
+/* Whoever the process runs as may open /dev/stdout anew. */
+static int give_to_user(int fd, const struct sandbox_spec *spec, struct err *err)
+{
+	unsigned uid = spec->uid, gid = spec->gid;
+
+	if (fchown(fd, spec->uid, spec->gid) == 0)
+		return 0;
+	if (errno == EINVAL)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "user %u:%u is not mapped in the user namespace (fix: a range of "
+			       "ids that is large enough in /etc/subuid and /etc/subgid)",
+			       uid, gid);
+	return err_os(err, "set up the output pipes for user %u:%u", uid, gid);
+}
+
+static int make_pipes(struct run *run, struct err *err)
+{
+	if (make_pipe(&run->report_fd, &run->plan.report_fd, err) < 0)
+		return -1;
+	run->plan.report_read_fd = run->report_fd;
+	if (!run->spec->output)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		if (make_pipe(&run->output_fds[i], &run->plan.output_fds[i], err) < 0)
+			return -1;
+		if (fcntl(run->output_fds[i], F_SETFL, O_NONBLOCK) < 0)
+			return err_os(err, "set up the output pipes");
+		if (give_to_user(run->plan.output_fds[i], run->spec, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Fields 48 and 49 of /proc/self/stat; the second field may contain anything up to its ')'. */
+static void find_args(struct init_plan *plan)
+{
+	cleanup_buf struct buf text;
+	struct err ignored = ERR_INIT;
+	uint64_t fields[2] = { 0, 0 };
+	const char *at;
+
+	buf_init(&text, 4096);
+	if (file_read_at(AT_FDCWD, "/proc/self/stat", &text, &ignored) < 0)
+		return;
+	at = strrchr(text.data, ')');
+	for (int field = 3; at && field <= 49; field++) {
+		at = strchr(at, ' ');
+		if (at && field >= 48)
+			fields[field - 48] = strtoull(at, NULL, 10);
+		at = at ? at + 1 : NULL;
+	}
+	if (fields[1] > fields[0] && fields[1] - fields[0] <= ARGS_MAX) {
+		plan->args_start = (uintptr_t)fields[0];
+		plan->args_end = (uintptr_t)fields[1];
+	}
+}
+
+/* Denied where a single id was mapped without help; the caller's groups then stay. */
+static bool may_setgroups(void)
+{
+	cleanup_buf struct buf text;
+	struct err ignored = ERR_INIT;
+
+	buf_init(&text, 64);
+	if (file_read_at(AT_FDCWD, "/proc/self/setgroups", &text, &ignored) < 0)
+		return true;
+	return strncmp(text.data, "deny", 4) != 0;
+}
+
+static int make_cwd(const struct sandbox_spec *spec, struct err *err)
+{
+	cleanup_fd int fd = -1;
+
+	if (*spec->cwd != '/' || strlen(spec->cwd) >= PATH_MAX)
+		return err_set(err, ERR_INVALID, "not an absolute path: %s", spec->cwd);
+	if (!spec->create_cwd)
+		return 0;
+	return inroot_mkdirs(spec->root_fd, spec->cwd, 0755, 0, 0, &fd, err);
+}
+
+/* Ignored signals stay ignored: a background job of a shell is not for the terminal's keys. */
+static int watch_signals(struct run *run, struct err *err)
+{
+	static const int wanted[] = { SIGINT, SIGTERM };
+	struct sigaction action;
+	sigset_t set, all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &run->old_mask);
+	run->masked = true;
+	run->wait_mask = run->old_mask;
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			continue;
+		sigaddset(&set, wanted[i]);
+		sigaddset(&run->wait_mask, wanted[i]);
+		run->leave_signals |= sigismember(&run->old_mask, wanted[i]);
+	}
+	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->signal_fd < 0)
+		return err_os(err, "watch for signals");
+	return 0;
+}
+
+/* --- cloning -------------------------------------------------------------------------------- */
+
+/* Some seccomp policies refuse clone3, whose flags they cannot see, with ENOSYS. */
+static pid_t clone_init(uint64_t flags, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = flags,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid < 0 && errno == ENOSYS)
+		pid = syscall(SYS_clone, flags | SIGCHLD, NULL, pidfd, NULL, NULL);
+	return (pid_t)pid;
+}
+
+static int start(struct run *run, struct err *err)
+{
+	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+			 CLONE_NEWCGROUP | CLONE_PIDFD;
+
+	if (run->spec->network == SANDBOX_NETWORK_NONE)
+		flags |= CLONE_NEWNET;
+	run->pid = clone_init(flags, &run->pidfd);
+	if (run->pid == 0)
+		init_main(&run->plan);
+	if (run->pid < 0)
+		return err_os(err, "make the namespaces of the sandbox");
+	pthread_sigmask(SIG_SETMASK, &run->wait_mask, NULL);
+	close_fd(&run->plan.report_fd);
+	for (int i = 0; i < 2; i++)
+		close_fd(&run->plan.output_fds[i]);
+	return 0;
+}
+
+/* --- while it runs -------------------------------------------------------------------------- */
+
+/* True when there may be more. */
+static bool pass_output(struct run *run, int i)
+{
+	char data[16384];
+	ssize_t n = read(run->output_fds[i], data, sizeof(data));
+
+	if (n > 0)
+		run->spec->output(run->spec->output_arg, i + 1, data, (size_t)n);
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		close_fd(&run->output_fds[i]);
+	return n > 0 || (n < 0 && errno == EINTR);
+}
+
+static void read_report(struct run *run)
+{
+	ssize_t n = read(run->report_fd, &run->report, sizeof(run->report));
+
+	if (n < 0 && errno == EINTR)
+		return;
+	run->reported = n == (ssize_t)sizeof(run->report);
+	close_fd(&run->report_fd);
+}
+
+static void kill_init(struct run *run)
+{
+	pidfd_send_signal(run->pidfd, SIGKILL, NULL, 0);
+	run->killed = true;
+}
+
+static void take_signal(struct run *run)
+{
+	struct signalfd_siginfo info = { .ssi_signo = SIGINT };
+	sigset_t pending;
+
+	if (run->leave_signals) {
+		if (sigpending(&pending) == 0 && !sigismember(&pending, SIGINT))
+			info.ssi_signo = SIGTERM;
+		close_fd(&run->signal_fd); /* it would stay readable */
+	} else if (read(run->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) {
+		return;
+	}
+	if (run->cancelled_by) { /* a second one: the user means it */
+		kill_init(run);
+		return;
+	}
+	run->cancelled_by = (int)info.ssi_signo;
+	run->kill_at_ns = clock_monotonic_ns() + GRACE_NS;
+	pidfd_send_signal(run->pidfd, run->cancelled_by, NULL, 0);
+}
+
+static int time_left_ms(struct run *run)
+{
+	uint64_t now;
+
+	if (!run->cancelled_by || run->killed)
+		return -1;
+	now = clock_monotonic_ns();
+	return now >= run->kill_at_ns ? 0 : (int)((run->kill_at_ns - now) / 1000000 + 1);
+}
+
+/* Until pid 1 has ended. */
+static int supervise(struct run *run, struct err *err)
+{
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = run->output_fds[0], .events = POLLIN },
+			{ .fd = run->output_fds[1], .events = POLLIN },
+			{ .fd = run->report_fd, .events = POLLIN },
+			{ .fd = run->signal_fd, .events = POLLIN },
+			{ .fd = run->pidfd, .events = POLLIN },
+		};
+		int n = poll(fds, ARRAY_SIZE(fds), time_left_ms(run));
+
+		if (n < 0 && errno != EINTR)
+			return err_os(err, "wait for the step");
+		if (n < 0)
+			continue;
+		if (n == 0)
+			kill_init(run);
+		for (int i = 0; i < 2; i++)
+			if (fds[i].revents)
+				pass_output(run, i);
+		if (fds[2].revents)
+			read_report(run);
+		if (fds[3].revents)
+			take_signal(run);
+		if (fds[4].revents)
+			return 0;
+	}
+}
+
+/* Pid 1 is dead: collect it and what is left in the pipes. */
+static void finish(struct run *run, int *ret_status, struct rusage *ret_usage)
+{
+	*ret_status = 0;
+	memset(ret_usage, 0, sizeof(*ret_usage));
+	while (wait4(run->pid, ret_status, 0, ret_usage) < 0 && errno == EINTR)
+		;
+	for (int i = 0; i < 2; i++)
+		while (run->output_fds[i] >= 0 && pass_output(run, i))
+			;
+	if (run->report_fd >= 0)
+		read_report(run);
+}
+
+/* --- what came of it ------------------------------------------------------------------------ */
+
+static int fail_reported(const struct init_report *report, struct err *err)
+{
+	const char *name = report->name ? report->name : "";
+	const char *gap = report->name ? " " : "";
+
+	if (report->os_errno) {
+		errno = report->os_errno;
+		err_os(err, "%s%s%s", report->what, gap, name);
+	} else {
+		err_set(err, report->err_kind, "%s%s%s", report->what, gap, name);
+	}
+	if (report->exit_status) {
+		err->kind = report->err_kind;
+		err->os_errno = 0;
+		err->exit_status = report->exit_status;
+	}
+	return -1;
+}
+
+static uint64_t timeval_ns(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_usec * 1000;
+}
+
+static int conclude(struct run *run, int status, struct err *err)
+{
+	if (run->cancelled_by) {
+		err_set(err, ERR_CANCELLED, "interrupted by %s",
+			run->cancelled_by == SIGINT ? "SIGINT" : "SIGTERM");
+		err->exit_status = 128 + run->cancelled_by;
+		return -1;
+	}
+	if (!run->reported)
+		return err_set(err, ERR_FAILED, "the sandbox was killed from outside (%s %d)",
+			       WIFSIGNALED(status) ? "signal" : "status",
+			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	if (run->report.kind == INIT_FAILED)
+		return fail_reported(&run->report, err);
+	return 0;
+}
+
+static void fill_result(const struct run *run, const struct rusage *usage, uint64_t wall_ns,
+			struct sandbox_result *ret_result)
+{
+	int status = run->report.wait_status;
+	int term_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+	*ret_result = (struct sandbox_result){
+		.exit_status = term_signal ? 128 + term_signal : WEXITSTATUS(status),
+		.term_signal = term_signal,
+		.wall_ns = wall_ns,
+		.cpu_ns = timeval_ns(usage->ru_utime) + timeval_ns(usage->ru_stime),
+		.peak_bytes = (uint64_t)usage->ru_maxrss * 1024,
+	};
+}
+
+static int run_step(struct run *run, struct sandbox_result *ret_result, struct err *err)
+{
+	uint64_t start_ns = clock_monotonic_ns();
+	struct rusage usage;
+	int status, supervised;
+
+	if (make_cwd(run->spec, err) < 0 || mounts_prepare(run->spec, &run->plan.mounts, err) < 0 ||
+	    make_pipes(run, err) < 0 || watch_signals(run, err) < 0)
+		return -1;
+	if (run->plan.confined)
+		seccomp_build(&run->plan.filter);
+	find_args(&run->plan);
+	run->plan.may_setgroups = may_setgroups();
+	if (start(run, err) < 0)
+		return -1;
+	supervised = supervise(run, err);
+	if (supervised < 0)
+		kill_init(run);
+	finish(run, &status, &usage);
+	if (supervised < 0 || conclude(run, status, err) < 0)
+		return -1;
+	fill_result(run, &usage, clock_monotonic_ns() - start_ns, ret_result);
+	return 0;
+}
+
+int sandbox_run(const struct sandbox_spec *spec, struct sandbox_result *ret_result, struct err *err)
+{
+	struct run run;
+	int status;
+
+	assert(userns_entered());
+	run_init(&run, spec);
+	status = run_step(&run, ret_result, err);
+	run_release(&run);
+	return status;
+}

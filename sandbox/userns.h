@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SANDBOX_USERNS_H
+#define SANDBOX_USERNS_H
+
+/*
+ * sandbox/userns.h: which rights this process has to make containers, and how it gets them.
+ * A plain user enters one user namespace per process, by newuidmap and newgidmap with the ranges
+ * of /etc/subuid and /etc/subgid; root enters none.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct err;
+
+enum userns_rung {
+	USERNS_ROOT,	/* real root with the capabilities that are needed */
+	USERNS_RANGES,	/* a plain user with subordinate id ranges */
+	USERNS_SINGLE,	/* a plain user with one id */
+	USERNS_NONE,	/* no namespaces: RUN cannot work here */
+};
+
+struct userns_probe {
+	const char *name;   /* "user namespace", "overlay mount", ... */
+	bool ok;
+	char detail[200]; /* the answer, or why not and what would fix it */
+};
+
+#define USERNS_PROBES_MAX 16
+
+struct userns_info {
+	enum userns_rung rung;
+	struct userns_probe probes[USERNS_PROBES_MAX];
+	size_t n_probes;
+};
+
+/*
+ * Try each thing a RUN needs in throw-away children and tell what works. `dir` is a directory in
+ * the store (overlay is probed there). Never fails: what does not work is in the answer.
+ */
+void userns_probe(const char *dir, struct userns_info *ret_info);
+
+/* "root", "user with subordinate id ranges", ... */
+const char *userns_rung_name(enum userns_rung rung);
+
+/*
+ * Make this process able to mount, chown and unpack: for a plain user a user namespace in which
+ * it is 0:0, and for everybody a private mount namespace. Must be called while the process has
+ * one thread. Calling it again does nothing. Fails with ERR_DENIED or ERR_UNSUPPORTED and a
+ * message that names the cause and the fixes.
+ */
+int userns_enter(struct err *err);
+
+/* Whether userns_enter() has succeeded in this process. */
+bool userns_entered(void);
+
+/* Whether the process is, or by userns_enter() would be, in another user namespace than the
+ * machine's first: overlay needs `userxattr` then, and device nodes cannot be made. */
+bool userns_is_rootless(void);
+
+#endif

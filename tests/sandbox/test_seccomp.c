@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The filter is run by a small BPF machine and compared with what docker's profile says, for
+ * every number and for arguments around the interesting ones.
+ */
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sandbox/internal.h"
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#else
+#define ARCH AUDIT_ARCH_AARCH64
+#endif
+#define EPERM_ANSWER  (SECCOMP_RET_ERRNO | EPERM)
+#define ENOSYS_ANSWER (SECCOMP_RET_ERRNO | ENOSYS)
+
+static uint32_t emulate(const struct sock_filter *insns, size_t n, uint32_t arch, uint32_t nr,
+			uint64_t arg0, size_t *ret_steps)
+{
+	struct seccomp_data data = { .nr = (int)nr, .arch = arch, .args = { arg0 } };
+	uint32_t a = 0, index = 0;
+
+	for (size_t pc = 0; pc < n; (*ret_steps)++) {
+		const struct sock_filter *insn = &insns[pc++];
+
+		switch (insn->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			assert_true(insn->k + 4 <= sizeof(data));
+			memcpy(&a, (char *)&data + insn->k, 4);
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			pc += a == insn->k ? insn->jt : insn->jf;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			pc += a >= insn->k ? insn->jt : insn->jf;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			pc += a > insn->k ? insn->jt : insn->jf;
+			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			pc += a & insn->k ? insn->jt : insn->jf;
+			break;
+		case BPF_JMP | BPF_JA:
+			pc += insn->k;
+			break;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= insn->k;
+			break;
+		case BPF_MISC | BPF_TAX:
+			index = a;
+			break;
+		case BPF_MISC | BPF_TXA:
+			a = index;
+			break;
+		case BPF_RET | BPF_K:
+			return insn->k;
+		default:
+			fail_msg("instruction %#x", insn->code);
+		}
+	}
+	fail_msg("the filter has no end");
+	return 0;
+}
+
+static uint32_t ask(const struct seccomp_filter *filter, uint32_t nr, uint64_t arg0)
+{
+	size_t steps = 0;
+
+	return emulate(filter->insns, filter->n, ARCH, nr, arg0, &steps);
+}
+
+static void test_seccomp__socket_compares_32_bits(void **state)
+{
+	struct seccomp_filter filter;
+
+	(void)state;
+	seccomp_build(&filter);
+	for (uint64_t family = 0; family < 64; family++) {
+		uint32_t expected = family == 38 || family == 40 ? EPERM_ANSWER : SECCOMP_RET_ALLOW;
+
+		assert_int_equal(ask(&filter, SYS_socket, family), expected);
+		assert_int_equal(ask(&filter, SYS_socket, family | UINT64_C(1) << 32), expected);
+		assert_int_equal(ask(&filter, SYS_socket, family | UINT64_C(1) << 63), expected);
+	}
+}
+
+static void test_seccomp__clone_makes_no_namespaces(void **state)
+{
+	struct seccomp_filter filter;
+
+	(void)state;
+	seccomp_build(&filter);
+	for (unsigned bit = 0; bit < 32; bit++)
+		assert_int_equal(ask(&filter, SYS_clone, UINT64_C(1) << bit),
+				 0x7e020000u >> bit & 1 ? EPERM_ANSWER : SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&filter, SYS_clone, 0x7e020011), EPERM_ANSWER);
+	assert_int_equal(ask(&filter, SYS_clone3, 0), ENOSYS_ANSWER);
+}
+
+static void test_seccomp__personality_is_a_list(void **state)
+{
+	struct seccomp_filter filter;
+
+	(void)state;
+	seccomp_build(&filter);
+	assert_int_equal(ask(&filter, SYS_personality, 0), SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&filter, SYS_personality, 8), SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&filter, SYS_personality, 0x20000), SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&filter, SYS_personality, 0x20008), SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&filter, SYS_personality, 0xffffffff), SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&filter, SYS_personality, 0x40000), EPERM_ANSWER);
+	assert_int_equal(ask(&filter, SYS_personality, 1), EPERM_ANSWER);
+}
+
+static void test_seccomp__unknown_calls_are_enosys(void **state)
+{
+	static const uint32_t numbers[] = { SECCOMP_LAST_KNOWN + 1, 600, 5000, 0x3fffffff };
+	struct seccomp_filter filter;
+
+	(void)state;
+	seccomp_build(&filter);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		assert_int_equal(ask(&filter, numbers[i], 0), ENOSYS_ANSWER);
+}
+
+static void test_seccomp__foreign_modes_are_refused(void **state)
+{
+	static const uint32_t arches[] = { AUDIT_ARCH_I386, AUDIT_ARCH_ARM, 0, 0xffffffff };
+	struct seccomp_filter filter;
+	size_t steps = 0;
+
+	(void)state;
+	seccomp_build(&filter);
+	for (size_t i = 0; i < ARRAY_SIZE(arches); i++)
+		for (uint32_t nr = 0; nr < 500; nr++)
+			assert_int_equal(emulate(filter.insns, filter.n, arches[i], nr, 0, &steps),
+					 EPERM_ANSWER);
+#ifdef __x86_64__
+	for (uint32_t nr = 0; nr < 600; nr++)
+		assert_int_equal(ask(&filter, 0x40000000 | nr, 0), EPERM_ANSWER);
+	assert_int_equal(ask(&filter, 0xffffffff, 0), EPERM_ANSWER);
+#endif
+}
+
+static void test_seccomp__dangerous_calls_are_refused(void **state)
+{
+	static const int calls[] = {
+		SYS_mount,
+		SYS_umount2,
+		SYS_unshare,
+		SYS_setns,
+		SYS_pivot_root,
+		SYS_bpf,
+		SYS_keyctl,
+		SYS_add_key,
+		SYS_request_key,
+		SYS_userfaultfd,
+		SYS_perf_event_open,
+		SYS_io_uring_setup,
+		SYS_io_uring_enter,
+		SYS_io_uring_register,
+		SYS_init_module,
+		SYS_finit_module,
+		SYS_delete_module,
+		SYS_kexec_load,
+		SYS_open_by_handle_at,
+		SYS_reboot,
+		SYS_swapon,
+		SYS_settimeofday,
+		SYS_clock_settime,
+		SYS_syslog,
+		SYS_quotactl,
+		SYS_acct,
+		SYS_fsopen,
+		SYS_fsmount,
+		SYS_fsconfig,
+		SYS_move_mount,
+		SYS_open_tree,
+		SYS_mount_setattr,
+		SYS_move_pages,
+		SYS_lookup_dcookie,
+	};
+	struct seccomp_filter filter;
+
+	(void)state;
+	seccomp_build(&filter);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		assert_int_equal(ask(&filter, (uint32_t)calls[i], 0), EPERM_ANSWER);
+}
+
+/* The numbers that the profile allows whatever the arguments, taken from its JSON form. */
+/* clang-format off */
+static const struct {
+	uint32_t first, last;
+} allowed[] = {
+#ifdef __x86_64__
+	{ 0, 40 }, { 42, 55 }, { 57, 102 }, { 104, 133 }, { 137, 138 }, { 140, 152 },
+	{ 154, 154 }, { 157, 162 }, { 186, 211 }, { 213, 226 }, { 228, 235 }, { 240, 245 },
+	{ 247, 247 }, { 251, 255 }, { 257, 271 }, { 273, 278 }, { 280, 297 }, { 299, 299 },
+	{ 301, 303 }, { 305, 307 }, { 309, 311 }, { 314, 319 }, { 322, 322 }, { 324, 335 },
+	{ 424, 424 }, { 434, 434 }, { 436, 437 }, { 439, 439 }, { 441, 441 }, { 444, 449 },
+	{ 451, 458 }, { 462, 466 },
+#else /* aarch64 */
+	{ 0, 17 }, { 19, 38 }, { 43, 57 }, { 59, 59 }, { 61, 88 }, { 90, 91 }, { 93, 96 },
+	{ 98, 103 }, { 107, 111 }, { 113, 115 }, { 117, 141 }, { 143, 160 }, { 163, 169 },
+	{ 171, 197 }, { 199, 216 }, { 221, 223 }, { 226, 234 }, { 240, 240 }, { 242, 243 },
+	{ 260, 261 }, { 263, 264 }, { 266, 267 }, { 269, 271 }, { 274, 279 }, { 281, 281 },
+	{ 283, 293 }, { 424, 424 }, { 434, 434 }, { 436, 437 }, { 439, 439 }, { 441, 441 },
+	{ 444, 449 }, { 451, 458 }, { 462, 466 },
+#endif
+};
+/* clang-format on */
+
+static uint32_t expect(uint32_t nr, uint32_t arg0)
+{
+	switch (nr) {
+	case SYS_clone:
+		return arg0 & 0x7e020000 ? EPERM_ANSWER : SECCOMP_RET_ALLOW;
+	case SYS_clone3:
+		return ENOSYS_ANSWER;
+	case SYS_socket:
+		return arg0 == 38 || arg0 == 40 ? EPERM_ANSWER : SECCOMP_RET_ALLOW;
+	case SYS_personality:
+		return (arg0 & ~0x20008u) == 0 || arg0 == 0xffffffff ? SECCOMP_RET_ALLOW
+								     : EPERM_ANSWER;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
+		if (nr >= allowed[i].first && nr <= allowed[i].last)
+			return SECCOMP_RET_ALLOW;
+	return nr > SECCOMP_LAST_KNOWN ? ENOSYS_ANSWER : EPERM_ANSWER;
+}
+
+static void test_seccomp__equals_dockers_profile_for_all_numbers_and_arguments(void **state)
+{
+	static const uint64_t arguments[] = {
+		0,	     1,		  8,
+		17,	     37,	  38,
+		39,	     40,	  41,
+		0x10000000,  0x20000,	  0x20008,
+		0x02000000,  0x40000000,  0x7e020000,
+		0x80000000,  0xffffffff,  0x100000000,
+		0x100000026, 0x100000028, 0xffffffff00000000,
+	};
+	struct seccomp_filter filter;
+	size_t most = 0;
+
+	(void)state;
+	seccomp_build(&filter);
+	for (uint32_t nr = 0; nr < 1000; nr++) {
+		for (size_t i = 0; i < ARRAY_SIZE(arguments); i++) {
+			size_t steps = 0;
+			uint32_t answer =
+				emulate(filter.insns, filter.n, ARCH, nr, arguments[i], &steps);
+
+			if (answer != expect(nr, (uint32_t)arguments[i]))
+				fail_msg("call %u with %#jx: %#x", nr, (uintmax_t)arguments[i],
+					 answer);
+			most = steps > most ? steps : most;
+		}
+	}
+	assert_true(most <= 24);
+}
+
+static void test_seccomp__building_takes_no_time(void **state)
+{
+	struct seccomp_filter filter;
+	uint64_t best = UINT64_MAX;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		uint64_t start = clock_monotonic_ns(), taken;
+
+		seccomp_build(&filter);
+		taken = clock_monotonic_ns() - start;
+		best = taken < best ? taken : best;
+	}
+	assert_true(best < 100000);
+}
+
+static void test_seccomp__table_names_nothing_twice(void **state)
+{
+	bool seen[SECCOMP_LAST_KNOWN + 1] = { false };
+
+	(void)state;
+	for (size_t i = 0; i < seccomp_n_calls; i++) {
+		assert_false(seen[seccomp_calls[i].nr]);
+		seen[seccomp_calls[i].nr] = true;
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_seccomp__socket_compares_32_bits),
+		cmocka_unit_test(test_seccomp__clone_makes_no_namespaces),
+		cmocka_unit_test(test_seccomp__personality_is_a_list),
+		cmocka_unit_test(test_seccomp__unknown_calls_are_enosys),
+		cmocka_unit_test(test_seccomp__foreign_modes_are_refused),
+		cmocka_unit_test(test_seccomp__dangerous_calls_are_refused),
+		cmocka_unit_test(
+			test_seccomp__equals_dockers_profile_for_all_numbers_and_arguments),
+		cmocka_unit_test(test_seccomp__building_takes_no_time),
+		cmocka_unit_test(test_seccomp__table_names_nothing_twice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
