@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an overlay's upper directory changes, as a layer. Overlay copies up more than was
+ * changed: directories on the way, files that were opened for writing. What is equal to the
+ * merged lower root is left out of the tar and removed from the directory:
+ *  1. Equal is: type, mode, owner, times, extended attributes, link target, content. Times are
+ *     compared in nanoseconds, and content always: equal times prove nothing.
+ *  2. A directory that is equal stays when something below it stays; it is then "implied".
+ *  3. A name with several links in the upper directory stays, else the others had no first name.
+ *  4. Whiteouts and opaque marks over nothing go. Overlay marks every directory that is made in a
+ *     merged one as opaque.
+ *  5. Removing changes the times of the directory, so they are put back when it is left.
+ * Must run in the user namespace that RUN ran in, else file capabilities carry ids of the host.
+ */
+#include "layers/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+
+#define BLOCK_SIZE (64 * 1024)
+
+struct level {
+	struct root_dir lower;	 /* the merged directory below, when has_lower */
+	struct root_found found; /* and what it is */
+	bool has_lower;		 /* members may be in the lower root */
+	bool unchanged;		 /* equal to the lower one: not in the tar */
+	bool dirty;		 /* something was removed from it here */
+	size_t kept;		 /* members that stay */
+};
+
+struct diff {
+	struct root *lower;
+	struct tar_writer *tar;
+	struct walk *walk;
+	struct level *levels;
+	size_t depth, cap;
+	struct xattr_list upper_xattrs, lower_xattrs;
+	const char *opaque_name;
+	unsigned char *blocks; /* two of them */
+	struct diff_result *result;
+	bool empty;
+};
+
+/* --- equality --------------------------------------------------------------------------------- */
+
+static bool stat_is_equal(const struct stat *a, const struct stat *b, bool with_time)
+{
+	if (a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid)
+		return false;
+	if (S_ISREG(a->st_mode) && a->st_size != b->st_size)
+		return false;
+	if ((S_ISCHR(a->st_mode) || S_ISBLK(a->st_mode)) && a->st_rdev != b->st_rdev)
+		return false;
+	return !with_time ||
+	       (a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec);
+}
+
+/* 1 when they are equal, 0 when not, -1 on error. lower_fd may be -1: no attributes. */
+static int xattrs_are_equal(struct diff *diff, int upper_fd, int lower_fd, struct err *err)
+{
+	if (xattr_list_read(&diff->upper_xattrs, upper_fd, err) < 0)
+		return -1;
+	if (lower_fd < 0)
+		return diff->upper_xattrs.n == 0;
+	if (xattr_list_read(&diff->lower_xattrs, lower_fd, err) < 0)
+		return -1;
+	return xattr_list_equal(&diff->upper_xattrs, &diff->lower_xattrs);
+}
+
+static int content_is_equal(struct diff *diff, int upper_fd, int lower_fd, struct err *err)
+{
+	unsigned char *upper = diff->blocks, *lower = diff->blocks + BLOCK_SIZE;
+
+	for (off_t at = 0;; at += BLOCK_SIZE) {
+		ssize_t got = pread_all(upper_fd, upper, BLOCK_SIZE, at);
+		ssize_t other = pread_all(lower_fd, lower, BLOCK_SIZE, at);
+
+		if (got < 0 || other < 0)
+			return err_os(err, "read");
+		if (got != other || memcmp(upper, lower, (size_t)got))
+			return 0;
+		if (got < BLOCK_SIZE)
+			return 1;
+	}
+}
+
+static int file_is_equal(struct diff *diff, const struct walk_item *item, int upper_fd,
+			 const struct root_found *found, struct err *err)
+{
+	cleanup_fd int lower_fd = root_open_in(diff->lower, found->layer, item->path, err);
+	int equal;
+
+	if (lower_fd < 0)
+		return -1;
+	equal = xattrs_are_equal(diff, upper_fd, lower_fd, err);
+	return equal == 1 ? content_is_equal(diff, upper_fd, lower_fd, err) : equal;
+}
+
+static int link_is_equal(struct diff *diff, const struct walk_item *item,
+			 const struct root_found *found, struct err *err)
+{
+	char upper[ENTRY_PATH_MAX], lower[ENTRY_PATH_MAX];
+	ssize_t len = readlinkat(item->parent_fd, item->name, upper, sizeof(upper) - 1);
+
+	if (len < 0)
+		return err_os(err, "read link %s", item->path);
+	upper[len] = '\0';
+	if (root_read_link(diff->lower, found, item->path, lower, err) < 0)
+		return -1;
+	return !strcmp(upper, lower);
+}
+
+static int other_is_equal(struct diff *diff, const struct walk_item *item, int upper_fd,
+			  const struct root_found *found, struct err *err)
+{
+	if (found->kind != ROOT_OTHER || item->stat.st_nlink > 1 ||
+	    !stat_is_equal(&item->stat, &found->stat, true))
+		return 0;
+	if (S_ISREG(item->stat.st_mode))
+		return file_is_equal(diff, item, upper_fd, found, err);
+	return S_ISLNK(item->stat.st_mode) ? link_is_equal(diff, item, found, err) : 1;
+}
+
+/* The root's time says nothing: it is the snapshot's own directory. */
+static int directory_is_equal(struct diff *diff, const struct walk_item *item,
+			      const struct root_found *found, struct err *err)
+{
+	cleanup_fd int lower_fd = -1;
+
+	if (!stat_is_equal(&item->stat, &found->stat, *item->path))
+		return 0;
+	if (!found->implied) {
+		lower_fd = root_open_in(diff->lower, found->layer, item->path, err);
+		if (lower_fd < 0)
+			return -1;
+	}
+	return xattrs_are_equal(diff, item->fd, lower_fd, err);
+}
+
+/* --- members ---------------------------------------------------------------------------------- */
+
+/* Overlay's notes to itself (origin, impure, escaped attributes of RUN) end with the upper. */
+static int strip_notes(struct diff *diff, int fd, struct err *err)
+{
+	char names[4096];
+	ssize_t len = flistxattr(fd, names, sizeof(names));
+
+	if (len < 0)
+		return errno == EOPNOTSUPP || errno == ERANGE
+			       ? 0
+			       : err_os(err, "list extended attributes");
+	for (const char *name = names; name < names + len; name += strlen(name) + 1)
+		if ((!strncmp(name, "trusted.overlay.", 16) ||
+		     !strncmp(name, "user.overlay.", 13)) &&
+		    strcmp(name, diff->opaque_name) && fremovexattr(fd, name) < 0 &&
+		    errno != EPERM && errno != ENODATA)
+			return err_os(err, "remove attribute %s", name);
+	return 0;
+}
+
+static bool is_mark_name(const char *name)
+{
+	return !strncmp(name, TAR_WHITEOUT, strlen(TAR_WHITEOUT));
+}
+
+static int check_name(const struct walk_item *item, struct err *err)
+{
+	if (is_mark_name(item->name))
+		return err_set(err, ERR_INVALID,
+			       "a layer cannot hold /%s: names that begin with \".wh.\" mark "
+			       "removed files in it",
+			       item->path);
+	return 0;
+}
+
+/* What the lower root has under this name. */
+static int find_lower(struct diff *diff, const struct level *parent, const struct walk_item *item,
+		      struct root_found *ret_found, struct root_dir *ret_dir, struct err *err)
+{
+	*ret_found = (struct root_found){ .kind = ROOT_ABSENT };
+	if (ret_dir)
+		*ret_dir = (struct root_dir){ 0 };
+	if (!parent->has_lower)
+		return 0;
+	return root_step(diff->lower, &parent->lower, item->path, ret_found, ret_dir, err);
+}
+
+static int leave_out(struct level *parent, const struct walk_item *item, int flags, struct err *err)
+{
+	if (unlinkat(item->parent_fd, item->name, flags) < 0)
+		return err_os(err, "remove %s", item->path);
+	parent->dirty = true;
+	return 0;
+}
+
+static int keep(struct diff *diff, struct level *parent, const struct walk_item *item, int fd,
+		struct err *err)
+{
+	parent->kept++;
+	diff->empty = false;
+	return walk_write(diff->walk, item, fd, diff->tar, err);
+}
+
+static int take_whiteout(struct diff *diff, const struct walk_item *item, struct err *err)
+{
+	struct level *parent = &diff->levels[diff->depth - 1];
+	struct root_found found;
+
+	if (find_lower(diff, parent, item, &found, NULL, err) < 0)
+		return -1;
+	return found.kind == ROOT_ABSENT ? leave_out(parent, item, 0, err)
+					 : keep(diff, parent, item, -1, err);
+}
+
+static int take_other(struct diff *diff, const struct walk_item *item, struct err *err)
+{
+	struct level *parent = &diff->levels[diff->depth - 1];
+	struct root_found found;
+	cleanup_fd int fd = -1;
+	int equal;
+
+	if (S_ISSOCK(item->stat.st_mode)) {
+		diff->result->sockets++;
+		return leave_out(parent, item, 0, err);
+	}
+	if (S_ISREG(item->stat.st_mode)) {
+		fd = walk_open_file(item, err);
+		if (fd < 0 || strip_notes(diff, fd, err) < 0)
+			return -1;
+	}
+	if (find_lower(diff, parent, item, &found, NULL, err) < 0)
+		return -1;
+	equal = other_is_equal(diff, item, fd, &found, err);
+	if (equal < 0)
+		return err_wrap(err, "%s", item->path);
+	return equal ? leave_out(parent, item, 0, err) : keep(diff, parent, item, fd, err);
+}
+
+/* --- directories ------------------------------------------------------------------------------ */
+
+static int write_directory(struct diff *diff, const struct walk_item *item, bool opaque,
+			   struct err *err)
+{
+	struct entry mark = { .path = item->path, .type = ENTRY_OPAQUE };
+
+	diff->empty = false;
+	if (walk_write(diff->walk, item, item->fd, diff->tar, err) < 0)
+		return -1;
+	return opaque ? tar_writer_entry(diff->tar, &mark, err) : 0;
+}
+
+/* Fill the level of a directory from what the lower root has in its place. */
+static int match_directory(struct diff *diff, const struct walk_item *item, struct level *level,
+			   struct err *err)
+{
+	int equal;
+
+	if (diff->depth == 0) {
+		if (root_top(diff->lower, &level->found, &level->lower, err) < 0)
+			return -1;
+	} else if (find_lower(diff, &diff->levels[diff->depth - 1], item, &level->found,
+			      &level->lower, err) < 0) {
+		return -1;
+	}
+	level->has_lower = level->found.kind == ROOT_DIRECTORY && !item->opaque;
+	if (!level->has_lower)
+		return 0;
+	equal = directory_is_equal(diff, item, &level->found, err);
+	if (equal < 0)
+		return err_wrap(err, "/%s", item->path);
+	level->unchanged = equal;
+	return 0;
+}
+
+static int enter_directory(struct diff *diff, const struct walk_item *item, struct err *err)
+{
+	struct level level = { 0 };
+	bool hides;
+
+	if (strip_notes(diff, item->fd, err) < 0 || match_directory(diff, item, &level, err) < 0) {
+		root_dir_release(&level.lower);
+		return -1;
+	}
+	diff->levels = grow_vector(diff->levels, diff->depth, &diff->cap, sizeof(*diff->levels));
+	diff->levels[diff->depth++] = level;
+	hides = item->opaque && level.found.kind == ROOT_DIRECTORY;
+	if (item->opaque && !hides && fremovexattr(item->fd, diff->opaque_name) < 0)
+		return err_os(err, "remove the opaque mark of %s", item->path);
+	return level.unchanged ? 0 : write_directory(diff, item, hides, err);
+}
+
+static int restore_times(const struct walk_item *item, const struct level *level, struct err *err)
+{
+	const struct stat *st = !*item->path && level->unchanged ? &level->found.stat : &item->stat;
+	struct timespec times[2] = { st->st_mtim, st->st_mtim };
+
+	if (futimens(item->fd, times) < 0)
+		return err_os(err, "set the time of %s", item->path);
+	return 0;
+}
+
+static int leave_directory(struct diff *diff, const struct walk_item *item, struct err *err)
+{
+	struct level level = diff->levels[--diff->depth];
+	struct level *parent = diff->depth ? &diff->levels[diff->depth - 1] : NULL;
+
+	root_dir_release(&level.lower);
+	if (parent && level.unchanged && !level.kept)
+		return leave_out(parent, item, AT_REMOVEDIR, err);
+	if (parent)
+		parent->kept++;
+	if (level.unchanged &&
+	    buf_add(diff->result->implied, item->path, strlen(item->path) + 1) < 0)
+		return err_set(err, ERR_LIMIT, "too many directories in the layer");
+	return level.dirty || !parent ? restore_times(item, &level, err) : 0;
+}
+
+static int take_item(struct diff *diff, const struct walk_item *item, struct err *err)
+{
+	switch (item->kind) {
+	case WALK_LEAVE:
+		return leave_directory(diff, item, err);
+	case WALK_WHITEOUT:
+		return check_name(item, err) < 0 ? -1 : take_whiteout(diff, item, err);
+	case WALK_OTHER:
+		return check_name(item, err) < 0 ? -1 : take_other(diff, item, err);
+	default:
+		return check_name(item, err) < 0 ? -1 : enter_directory(diff, item, err);
+	}
+}
+
+static int take_all(struct diff *diff, struct err *err)
+{
+	struct walk_item item;
+	int more;
+
+	while ((more = walk_next(diff->walk, &item, err)) > 0)
+		if (take_item(diff, &item, err) < 0)
+			return -1;
+	return more < 0 ? -1 : tar_writer_end(diff->tar, err);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return entry_path_compare(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Directories were noted when they were left; the list is in the order of paths. */
+static void sort_paths(struct buf *paths)
+{
+	cleanup_free char *text = xmalloc(paths->len + 1);
+	size_t len = paths->len;
+	struct path_set set;
+
+	memcpy(text, paths->data, len);
+	if (path_set_parse(steal_pointer(&text), len, &set) < 0)
+		return;
+	if (set.n > 1)
+		qsort(set.paths, set.n, sizeof(*set.paths), compare_paths);
+	buf_clear(paths);
+	for (size_t i = 0; i < set.n; i++)
+		buf_add(paths, set.paths[i], strlen(set.paths[i]) + 1);
+	path_set_release(&set);
+}
+
+int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct diff_result *result,
+	       struct err *err)
+{
+	cleanup_with(walk_free) struct walk *walk = walk_new(upper_fd);
+	cleanup_free unsigned char *blocks = xmalloc(2 * (size_t)BLOCK_SIZE);
+	struct diff diff = {
+		.lower = lower,
+		.tar = tar,
+		.walk = walk,
+		.opaque_name = overlay_opaque_name(),
+		.blocks = blocks,
+		.result = result,
+		.empty = true,
+	};
+	int bad;
+
+	xattr_list_init(&diff.upper_xattrs);
+	xattr_list_init(&diff.lower_xattrs);
+	bad = take_all(&diff, err);
+	while (diff.depth > 0)
+		root_dir_release(&diff.levels[--diff.depth].lower);
+	free(diff.levels);
+	xattr_list_release(&diff.upper_xattrs);
+	xattr_list_release(&diff.lower_xattrs);
+	if (bad)
+		return -1;
+	sort_paths(result->implied);
+	result->empty = diff.empty;
+	return 0;
+}

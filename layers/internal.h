@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LAYERS_INTERNAL_H
+#define LAYERS_INTERNAL_H
+
+/* layers/internal.h: what the files of layers/ share among themselves. */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/mem.h"
+#include "layers/entry.h"
+#include "layers/media.h"
+
+struct buf;
+struct err;
+struct root;
+struct sink;
+struct store;
+struct strv;
+
+/* --- tar on the wire (tar_header.c, tar_sparse.c, tar_write.c, tar_read.c) --------------------- */
+
+#define TAR_BLOCK 512
+#define TAR_WHITEOUT ".wh."
+#define TAR_OPAQUE ".wh..wh..opq"
+#define TAR_XATTR_KEY "SCHILY.xattr."
+#define TAR_SPECIAL_MAX (1024 * 1024) /* bytes of one pax header or GNU long name */
+
+/* A ustar header block. Text fields that are full have no NUL. */
+struct tar_header {
+	char name[100];
+	char mode[8];
+	char uid[8];
+	char gid[8];
+	char size[12];
+	char mtime[12];
+	char checksum[8];
+	char type;
+	char link[100];
+	char magic[6];
+	char version[2];
+	char uname[32];
+	char gname[32];
+	char dev_major[8];
+	char dev_minor[8];
+	char prefix[155];
+	char rest[12];
+};
+_Static_assert(sizeof(struct tar_header) == TAR_BLOCK, "a header is one block");
+
+/* Zeros that follow size bytes of content. */
+static inline size_t tar_padding(uint64_t size)
+{
+	return (size_t)(-size & (TAR_BLOCK - 1));
+}
+
+bool tar_block_is_zero(const void *block);
+
+/* Whether the checksum is right (summed as unsigned or, as some old writers did, signed bytes). */
+bool tar_header_is_sound(const struct tar_header *header);
+
+/* A field in octal or GNU's base 256. False when it is neither, or does not fit. */
+bool tar_parse_number(const char *field, size_t size, int64_t *ret_number);
+
+/* Decimal digits and nothing else. */
+bool tar_parse_decimal(const char *text, uint64_t *ret_number);
+
+struct tar_extent {
+	uint64_t offset, len;
+};
+
+/* Where the data of a sparse file lies. */
+struct tar_sparse {
+	struct tar_extent *extents;
+	size_t n, cap;
+	size_t n_numbers;	 /* of a pax 0.0 header: offsets and lengths seen */
+	unsigned major, minor;	 /* of the pax format */
+	bool has_map, has_major; /* in the pax header; the map in any of its forms */
+	bool has_list;		 /* as one record */
+	bool has_size;
+	uint64_t size; /* apparent bytes */
+	char *name;    /* the real name; borrowed */
+};
+
+/* One more record "GNU.sparse.<key>" of a pax header. Text is borrowed. */
+int tar_sparse_record(struct tar_sparse *sparse, const char *key, char *value, struct err *err);
+
+/* Add an extent; ERR_LIMIT when there are too many. */
+int tar_sparse_add(struct tar_sparse *sparse, int64_t offset, int64_t len, struct err *err);
+
+/* Extents in order, disjoint, within the size, and together `stored` bytes; else ERR_CORRUPT. */
+int tar_sparse_check(const struct tar_sparse *sparse, uint64_t stored, struct err *err);
+
+/* The extents of an old GNU header (type 'S') or of one of its extension blocks. *ret_more says
+ * whether another extension block follows. */
+int tar_sparse_old(struct tar_sparse *sparse, const void *block, bool extension, bool *ret_more,
+		   struct err *err);
+
+void tar_sparse_reset(struct tar_sparse *sparse); /* keeps its memory */
+void tar_sparse_release(struct tar_sparse *sparse);
+
+/* What a pax header says; text is borrowed from the body that was parsed. */
+struct tar_pax {
+	char *path, *link; /* NULL when absent */
+	bool has_size, has_uid, has_gid, has_mtime;
+	uint64_t size, uid, gid;
+	int64_t mtime;
+	struct xattr *xattrs; /* those that an image may have, sorted */
+	size_t n_xattrs, cap_xattrs;
+	struct tar_sparse sparse;
+};
+
+/* Parse a body, in place. ERR_CORRUPT: a bad record, a NUL in a name, a key twice. */
+int tar_pax_parse(struct tar_pax *pax, char *body, size_t len, struct err *err);
+void tar_pax_reset(struct tar_pax *pax);
+void tar_pax_release(struct tar_pax *pax);
+
+/* Whether an image may have this extended attribute: those that are the host's policy or steer
+ * its overlayfs are not the image's. */
+bool xattr_is_portable(const char *name);
+
+/*
+ * Normalise a name from outside into the root: "//a/./b/../c/" is "a/c", "../x" is "x". False
+ * when it or one of its components is too long. `from` and `to` may be the same.
+ */
+bool entry_normalise(const char *from, char to[ENTRY_PATH_MAX]);
+
+/* --- compression (compress.c, decompress.c) ---------------------------------------------------- */
+
+/*
+ * A sink that compresses into next. The bytes depend on the input alone, not on `workers`
+ * (threads; at least 1) nor on how the input is cut into writes. finish() passes on.
+ */
+struct compressor;
+struct compressor *compressor_new(enum compression compression, unsigned workers,
+				  struct sink *next);
+struct sink *compressor_sink(struct compressor *compressor);
+void compressor_free(struct compressor *compressor);
+DEFINE_CLEANUP(struct compressor *, compressor_free)
+
+/*
+ * The uncompressed bytes of a file that may be compressed with gzip, zstd, bzip2 or xz, which its
+ * first bytes tell. Output that is out of all proportion to the input is ERR_LIMIT.
+ */
+struct decompressor;
+
+/* Read from fd's position, or with offset >= 0 from there by pread(). `what` names the input in
+ * errors. With max_bytes > 0, more output than that is ERR_LIMIT. */
+int decompressor_open(int fd, off_t offset, const char *what, uint64_t max_bytes,
+		      struct decompressor **ret_decompressor, struct err *err);
+void decompressor_free(struct decompressor *decompressor);
+DEFINE_CLEANUP(struct decompressor *, decompressor_free)
+
+/* The next bytes, valid until the next call; *ret_len is 0 at the end. */
+int decompressor_next(struct decompressor *decompressor, const unsigned char **ret_data,
+		      size_t *ret_len, struct err *err);
+
+/* Count bytes that are not in the stream but will be made from it (holes) against the limits. */
+int decompressor_charge(struct decompressor *decompressor, uint64_t bytes, struct err *err);
+
+/* Send the input, as it is, to a sink too: what was read already, and all that will be. The sink
+ * is not finished. */
+int decompressor_tap(struct decompressor *decompressor, struct sink *tap, struct err *err);
+
+/* Read what is left of output and input, then the sha256 and count of all uncompressed bytes. */
+int decompressor_finish(struct decompressor *decompressor, struct digest *ret_digest,
+			uint64_t *ret_size, struct err *err);
+
+/* How the input is compressed: COMPRESSION_NONE also for bzip2 and xz when *ret_known is false. */
+enum compression decompressor_compression(const struct decompressor *decompressor,
+					  bool *ret_known);
+
+/* --- trees (tree.c) ---------------------------------------------------------------------------- */
+
+/* The canonical tar of a layer's tree into a sink, which is not finished. ERR_NOT_FOUND when the
+ * layer has no tree. */
+int tree_stream(struct store *store, const struct digest *diff_id, struct sink *sink,
+		struct err *err);
+bool tree_exists(struct store *store, const struct digest *diff_id);
+
+/* --- layer records (layer_record.c, layer.c) ---------------------------------------------------- */
+
+/* A blob that is known to hold a layer; its bytes need not be here. */
+struct layer_blob {
+	struct descriptor descriptor;
+	bool own; /* made here: it may be made again, in any compression, at will */
+};
+
+/* What layers/<hex> says. Both sizes of nothing (0) mean "not known". */
+struct layer_record {
+	uint64_t size; /* bytes of the tar */
+	struct layer_blob *blobs;
+	size_t n_blobs, cap_blobs;
+};
+
+/* A record that is absent or was damaged reads as one that knows nothing. */
+int layer_record_read(struct store *store, const struct digest *diff_id,
+		      struct layer_record *ret_record, struct err *err);
+void layer_record_release(struct layer_record *record);
+
+/* Add to a record: a size (0: none) and a blob (NULL: none). What others add at the same time is
+ * not lost. */
+int layer_record_add(struct store *store, const struct digest *diff_id, uint64_t size,
+		     const struct layer_blob *blob, struct err *err);
+
+/* Remove a layer's blobs and its record (not its tree). */
+int layer_forget(struct store *store, const struct digest *diff_id, struct err *err);
+
+/* A blob that holds the layer's tar and whose bytes are here; an uncompressed one first.
+ * ERR_NOT_FOUND when there is none. */
+int layer_find_blob(struct store *store, const struct digest *diff_id,
+		    struct descriptor *ret_blob, struct err *err);
+
+/* Remember the size of a layer; what its record knows of blobs stays. */
+struct layer;
+int layer_remember(struct store *store, const struct layer *layer, struct err *err);
+
+/* --- walking a tree (walk.c, inodes.c) --------------------------------------------------------- */
+
+/* What is known of an inode. inode_map_free() frees the paths. */
+struct inode {
+	uint64_t ino;
+	int64_t mtime;
+	char *path;
+};
+
+/* A table of inodes of one file system. Pointers into it are valid until the next put. */
+struct inode_map;
+struct inode_map *inode_map_new(void);
+void inode_map_free(struct inode_map *map);
+struct inode *inode_map_get(const struct inode_map *map, uint64_t ino); /* NULL when absent */
+struct inode *inode_map_put(struct inode_map *map, uint64_t ino, bool *ret_new);
+DEFINE_CLEANUP(struct inode_map *, inode_map_free)
+
+enum walk_kind {
+	WALK_DIRECTORY, /* before what is in it */
+	WALK_LEAVE,	/* the same directory after all that */
+	WALK_WHITEOUT,
+	WALK_OTHER, /* everything else, sockets included */
+};
+
+struct walk_item {
+	enum walk_kind kind;
+	const char *path; /* from the root, which is ""; as long as it is, also past PATH_MAX */
+	const char *name; /* its last component, */
+	int parent_fd;	  /* in this directory; -1 for the root */
+	int fd;		  /* of a directory, open for reading; else -1 */
+	struct stat stat;
+	bool opaque; /* directories: the lower content is hidden */
+};
+
+/* All of a tree in canonical order. root_fd stays the caller's. */
+struct walk;
+struct walk *walk_new(int root_fd);
+void walk_free(struct walk *walk);
+DEFINE_CLEANUP(struct walk *, walk_free)
+
+/* 1: *ret_item is the next (valid until the next call); 0: the end; -1: error. Members may be
+ * removed once they were handed out. */
+int walk_next(struct walk *walk, struct walk_item *ret_item, struct err *err);
+
+/* Open the regular file that was handed out. */
+int walk_open_file(const struct walk_item *item, struct err *err);
+
+/*
+ * The layer entry of an item; fd is its open file or directory, or -1 (then without extended
+ * attributes). A name of an inode that came before makes it a hardlink to the first. Valid until
+ * the next call.
+ */
+int walk_entry(struct walk *walk, const struct walk_item *item, int fd, struct entry *ret_entry,
+	       struct err *err);
+
+/* Write the entry, and a regular file's content. An opaque directory's mark is not included. */
+int walk_write(struct walk *walk, const struct walk_item *item, int fd, struct tar_writer *tar,
+	       struct err *err);
+
+/* --- extended attributes (xattrs.c) ------------------------------------------------------------ */
+
+/* Those of an open file that an image may have, sorted by name. Valid until the next read. */
+struct xattr_list {
+	struct xattr *v;
+	size_t n, cap;
+	struct buf text; /* names and values */
+};
+void xattr_list_init(struct xattr_list *list);
+void xattr_list_release(struct xattr_list *list);
+int xattr_list_read(struct xattr_list *list, int fd, struct err *err);
+bool xattr_list_equal(const struct xattr_list *a, const struct xattr_list *b);
+
+/* --- overlay's own notation (overlay.c) -------------------------------------------------------- */
+
+/*
+ * "trusted.overlay.opaque", or "user.overlay.opaque" outside the initial user namespace: the
+ * kernel lets nobody there set trusted attributes, and overlay is mounted with userxattr.
+ * It asks /proc: keep the answer, and ask before a chroot.
+ */
+const char *overlay_opaque_name(void);
+bool overlay_is_opaque(int dir_fd, const char *opaque_name);
+bool overlay_is_whiteout(const struct stat *st);
+int overlay_set_opaque(int dir_fd, const char *opaque_name);	/* -1 with errno */
+int overlay_put_whiteout(int dir_fd, const char *name); /* -1 with errno */
+
+/* --- trees: trees/<hex>/ (tree.c) --------------------------------------------------------------
+ *	fs/	 the directory that overlay stacks
+ *	implied	 directories that the layer's tar does not name, in order, a NUL after each path;
+ *		 they exist only to hold others, and say nothing about owner, mode and times
+ *	devices	 device nodes that could not be made here: "TYPE MAJOR:MINOR PATH", NUL after each
+ */
+
+#define TREE_PATH_MAX 128
+const char *tree_path(const struct digest *diff_id, const char *below, char path[TREE_PATH_MAX]);
+
+/* Implied directories of a layer, sorted. */
+struct path_set {
+	char *text;
+	const char **paths;
+	size_t n;
+};
+int path_set_parse(char *text, size_t len, struct path_set *ret_set); /* takes text */
+bool path_set_has(const struct path_set *set, const char *path);
+void path_set_release(struct path_set *set);
+int tree_read_implied(struct store *store, const struct digest *diff_id,
+		      struct path_set *ret_set, struct err *err);
+
+/* Write the records beside fs/ in dir_fd and give dir (relative to store_fd()) its place. A tree
+ * that is there already stays, and is no error. */
+int tree_publish(struct store *store, const char *dir, const struct digest *diff_id,
+		 struct err *err);
+
+/* Remove a tree; absent is no error. Needs the rights of userns_enter(). */
+int tree_remove(struct store *store, const struct digest *diff_id, struct err *err);
+
+/* --- the tree that is unpacked into (target.c) --------------------------------------------------
+ * For a process whose root directory is the tree. */
+
+struct target {
+	int root_fd, trash_fd;
+	struct buf parent; /* the directory opened last, */
+	int parent_fd;	   /* and its descriptor, or -1 */
+	bool parent_stale; /* names changed: the path may mean another directory now */
+	unsigned trashed;
+};
+void target_release(struct target *to);
+
+enum target_flags {
+	TARGET_MAKE = 1 << 0,	 /* make what is missing: implied directories */
+	TARGET_REPLACE = 1 << 1, /* and put directories in the place of what is none */
+};
+
+/*
+ * The directory that holds path's last component, which *ret_leaf is; links on the way are
+ * followed. The descriptor stays the target's and is valid until the next call. -1 with errno.
+ */
+int target_open_parent(struct target *to, const char *path, unsigned flags,
+		       const char **ret_leaf);
+
+/* Remove what has this name: a directory goes to trash/. -1 with errno. */
+int target_clear(struct target *to, int dir_fd, const char *name);
+
+/* --- unpacking (unpack.c) ---------------------------------------------------------------------- */
+
+struct unpack {
+	int tar_fd;	 /* read from its position */
+	const char *what; /* names it in errors */
+	uint64_t max_bytes;
+	const struct digest *want_diff_id;
+	int dir_fd; /* gets fs/, implied, devices; holds trash/ while at work */
+};
+
+/* A child_function for a struct unpack, without result. */
+int unpack_run(void *unpack, void *result, struct err *err);
+
+/* --- headers of our own tars (tar_index.c) ----------------------------------------------------- */
+
+struct tar_member {
+	char *path, *link;
+	enum entry_type type;
+	struct stat stat;
+	uint64_t offset; /* of the content */
+};
+
+/* The members of a canonical tar, sorted by path (entry_path_compare(), then marks first). Of a
+ * hardlink, stat and offset are the other name's. ERR_UNSUPPORTED when it is some other tar. */
+struct tar_index {
+	struct tar_member *members;
+	size_t n, cap;
+};
+int tar_index_read(int fd, const char *what, struct tar_index **ret_index, struct err *err);
+void tar_index_free(struct tar_index *index);
+
+/* The first member whose path is not before this one; n when there is none. */
+size_t tar_index_find(const struct tar_index *index, const char *path);
+
+/* --- merged roots (root.c) --------------------------------------------------------------------- */
+
+#define ROOT_LAYERS_MAX 500 /* what overlay stacks, and an image may have */
+
+/* The layers that make up a merged directory, topmost first. */
+struct root_dir {
+	size_t *layers;
+	size_t n;
+};
+
+enum root_kind { ROOT_ABSENT, ROOT_DIRECTORY, ROOT_OTHER };
+
+struct root_found {
+	enum root_kind kind;
+	size_t layer;	  /* that has it; of a directory, the one whose attributes count */
+	size_t top_layer; /* topmost one that has it */
+	bool implied;	  /* a directory that no layer names: `stat` is 0755, 0:0, time 0 */
+	struct stat stat;
+	struct stat top;  /* of a directory, as the topmost layer has it */
+};
+
+void root_dir_release(struct root_dir *dir);
+
+/* The root directory itself. */
+int root_top(struct root *root, struct root_found *ret_found, struct root_dir *ret_dir,
+	     struct err *err);
+
+/* What `path` is, which lies in the merged directory `in`. With a directory *ret_dir (may be
+ * NULL) is its layers, else empty. */
+int root_step(struct root *root, const struct root_dir *in, const char *path,
+	      struct root_found *ret_found, struct root_dir *ret_dir, struct err *err);
+
+/* Open path in one layer, for reading, without following it; only where the layer is a tree. The
+ * path was found in that layer. */
+int root_open_in(struct root *root, size_t layer, const char *path, struct err *err);
+
+/* Open the content of a regular file that was found: it begins at *ret_offset. */
+int root_open_content(struct root *root, const struct root_found *found, const char *path,
+		      uint64_t *ret_offset, struct err *err);
+
+/* The target of a symlink that was found. */
+int root_read_link(struct root *root, const struct root_found *found, const char *path,
+		   char target[ENTRY_PATH_MAX], struct err *err);
+
+/* The directories that layer (a tree) has without naming them. */
+int root_implied(struct root *root, size_t layer, const struct path_set **ret_set,
+		 struct err *err);
+
+/* --- attributes of merged directories (top.c) --------------------------------------------------- */
+
+/* Owner, mode, attributes and time of a merged directory, onto fd. */
+int root_dress(struct root *root, const char *path, const struct root_found *found, int fd,
+	       struct err *err);
+
+/*
+ * An extra lower for the layers of dir, in scratch/top: directories whose attributes overlay would
+ * take from a layer that only implies them. *ret_path is its name in the store, NULL when none
+ * is needed.
+ */
+struct scratch;
+int top_make(struct root *root, const struct root_dir *dir, struct scratch *scratch,
+	     char **ret_path, struct err *err);
+
+/* Make a directory of the scratch; *ret_path is its name in the store. */
+int scratch_make(struct scratch *scratch, const char *name, char **ret_path, int *ret_fd,
+		 struct err *err);
+
+/* --- diffs (diff.c) ---------------------------------------------------------------------------- */
+
+struct diff_result {
+	bool empty;
+	unsigned sockets; /* left out */
+	struct buf *implied;
+};
+
+/*
+ * Write what the directory upper_fd changes in the merged root `lower` as a layer, and remove
+ * from it what was left out: afterwards the directory and the tar say the same. Paths of
+ * directories that are there but not in the tar go to result->implied, as in trees/<hex>/implied.
+ */
+int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar,
+	       struct diff_result *result, struct err *err);
+
+/* --- store, blobs, records (store.c, blob.c, record.c, scratch.c) ------------------------------ */
+
+/*
+ * Files under the store by any relative path, in the form of records (see store.h): one JSON
+ * object, protected by a crc, replaced whole. *_put() makes missing directories above it.
+ */
+int record_get_at(struct store *store, const char *path, struct buf *buf, struct err *err);
+int record_put_at(struct store *store, const char *path, const void *data, size_t len,
+		  struct err *err);
+
+/* Rename path to path~damaged, so that nobody believes it again. Errors are ignored: the next
+ * reader meets it as this one did. */
+void store_set_aside(struct store *store, const char *path);
+
+/* A new file tmp/<random>, open for reading and writing and locked while it is open. Rename it
+ * from *ret_path, or unlink it. */
+#define TMP_PATH_MAX 64
+int tmp_file_open(struct store *store, char ret_path[TMP_PATH_MAX], int *ret_fd, struct err *err);
+
+/* --- image documents (platform.c, document.c, image_*.c, manifest.c) --------------------------- */
+
+struct platform;
+
+/* Spellings to containerd's. An absent variant stays absent. */
+void platform_normalise(struct platform *platform);
+
+/* From the members os, architecture, variant and "os.version" of an object, normalised. */
+int platform_from_json(const json_t *object, struct platform *ret_platform, struct err *err);
+
+/*
+ * A document from outside: at most IMAGE_DOCUMENT_MAX bytes, one JSON object. ERR_INVALID when a
+ * member of it is named like one of the `known` ones (NULL-terminated) but for case: Go's parser
+ * takes it for that one, ours does not.
+ */
+int document_parse(const char *what, const char *text, size_t len, const char *const known[],
+		   json_t **ret_document, struct err *err);
+int document_check_keys(const json_t *object, const char *const known[], struct err *err);
+
+/* A descriptor; the media type may be any. *ret_media_text belongs to the object. */
+int descriptor_from_json(const json_t *object, struct descriptor *ret_descriptor,
+			 const char **ret_media_text, struct err *err);
+json_t *descriptor_to_json(const struct descriptor *descriptor);
+
+/* Valid UTF-8 whatever the text is: bad bytes become U+FFFD, as in Go. */
+char *text_to_utf8(const char *text);
+json_t *text_to_json(const char *text);
+
+/* Byte order. */
+void strv_sort_in_place(struct strv *strv);
+
+/* The known members of docker's health check, those that say something, in docker's order. */
+json_t *healthcheck_canonical(const json_t *check);
+
+/* --- images in the store (image_store.c, image_names.c, image_remove.c) ------------------------ */
+
+#define IMAGE_MADE_MAX 8
+
+/* All that the store remembers of an image. */
+struct image_state {
+	struct descriptor came;			/* the manifest it came with; size 0: none */
+	struct descriptor made[IMAGE_MADE_MAX]; /* those made here, oldest first */
+	size_t n_made;
+	int64_t stored;
+};
+int image_state_read(struct store *store, const struct digest *id, struct image_state *ret_state,
+		     struct err *err);
+
+/* Remember one more manifest made here; when there are too many, the oldest is removed. */
+int image_state_add_made(struct store *store, const struct digest *id, struct image_state *state,
+			 const struct descriptor *made, struct err *err);
+
+/* The ids of all images, in no order; free() them. */
+int image_ids_read(struct store *store, struct digest **ret_ids, size_t *ret_n, struct err *err);
+
+/* All names, sorted. */
+struct image_name;
+int image_names_read(struct store *store, struct image_name **ret_names, size_t *ret_n,
+		     struct err *err);
+void image_names_free(struct image_name *names, size_t n);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LAYERS_LAYER_H
+#define LAYERS_LAYER_H
+
+/*
+ * layers/layer.h: a layer is one thing in three forms, named by its diff_id (the sha256 of its
+ * tar): tree, tar and blob. It exists in at least one form; each other is made from it when first
+ * needed. Trees do not depend on their parents.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/digest.h"
+#include "base/mem.h"
+#include "layers/entry.h"
+#include "layers/media.h"
+
+struct buf;
+struct err;
+struct store;
+
+struct layer {
+	struct digest diff_id;
+	uint64_t size; /* bytes of the tar */
+	bool empty;    /* no entries: the step changed nothing */
+};
+
+/* --- making layers ---------------------------------------------------------------------------- */
+
+/*
+ * A layer written entry by entry (COPY, ADD): its tar is stored uncompressed as the blob whose
+ * digest is the diff_id. Entries in canonical order.
+ */
+struct layer_writer;
+int layer_writer_open(struct store *store, struct layer_writer **ret_writer, struct err *err);
+struct tar_writer *layer_writer_tar(struct layer_writer *writer);
+int layer_writer_commit(struct layer_writer *writer, struct layer *ret_layer, struct err *err);
+void layer_writer_free(struct layer_writer *writer);
+DEFINE_CLEANUP(struct layer_writer *, layer_writer_free)
+
+/*
+ * Take a layer that comes as tar, compressed or not, from fd: the bytes become a blob, the
+ * diff_id is computed on the way. With want_diff_id, anything else is ERR_CORRUPT. The members
+ * are not looked at. For load, import.
+ */
+int layer_take(struct store *store, int fd, const struct digest *want_diff_id,
+	       struct layer *ret_layer, struct err *err);
+
+/*
+ * As layer_take() for bytes that are hashed already: the file `name` in a scratch directory, whose
+ * sha256 and size are given, becomes a blob by renaming. It is only read again when it is
+ * compressed. May be called again for the same file.
+ */
+struct scratch;
+int layer_adopt(struct scratch *scratch, const char *name, const struct descriptor *blob,
+		const struct digest *want_diff_id, struct layer *ret_layer, struct err *err);
+
+/* Remember that `blob` (present in the store, or fetched later) holds the layer. */
+int layer_add_blob(struct store *store, const struct digest *diff_id,
+		   const struct descriptor *blob, struct err *err);
+
+/* --- forms ------------------------------------------------------------------------------------ */
+
+/* Size of the tar in bytes, 0 when not known. */
+uint64_t layer_size(struct store *store, const struct digest *diff_id);
+
+/* Whether some form of it is here (a tree, or a blob whose bytes are present). */
+bool layer_present(struct store *store, const struct digest *diff_id);
+
+/*
+ * The blob of the layer in a compression: one that is known and present (a pulled layer keeps
+ * its own whatever the compression asked: its bytes are what others know it by), else made and
+ * remembered. *ret_blob is its descriptor. ERR_NOT_FOUND when no form of the layer is present.
+ */
+int layer_blob(struct store *store, const struct digest *diff_id, enum compression compression,
+	       struct descriptor *ret_blob, struct err *err);
+
+/* Stream the canonical tar (or the pulled tar, uncompressed) of the layer into a sink. */
+int layer_stream(struct store *store, const struct digest *diff_id, struct sink *sink,
+		 struct err *err);
+
+/*
+ * Make the trees of these layers, those that are missing, several at once. Each is unpacked by a
+ * forked process whose root is the target. Needs userns_enter(). The diff_id is verified.
+ * on_layer (may be NULL) is told when one begins (done false) and ends.
+ */
+typedef void layer_progress(void *arg, const struct digest *diff_id, bool done);
+int layer_require_trees(struct store *store, const struct digest *diff_ids, size_t n,
+			unsigned jobs, layer_progress *on_layer, void *arg, struct err *err);
+
+/* --- roots: stacked layers ---------------------------------------------------------------------
+ * Lookups in the merged file system of some layers without any mount: through trees, or the
+ * headers of our own uncompressed tars. Bottom layer first, as in diff_ids. */
+struct root;
+int root_open(struct store *store, const struct digest *diff_ids, size_t n,
+	      struct root **ret_root, struct err *err);
+void root_free(struct root *root);
+DEFINE_CLEANUP(struct root *, root_free)
+
+#define ROOT_PATH_MAX 4096
+
+struct root_entry {
+	struct stat stat;	  /* type, mode, owner, size, mtime, rdev */
+	char path[ROOT_PATH_MAX]; /* where it really is, relative to the root, links resolved */
+	char link[ROOT_PATH_MAX]; /* target, when it is a symlink (not followed) */
+};
+
+/*
+ * Look path up; links in its directories are followed inside the root, and in the last component
+ * with follow. ERR_NOT_FOUND when absent; then ret_entry->path holds the resolved path of what
+ * would be it when only the last component is missing, else "".
+ * Layers whose tree is missing and that are not our own tars are ERR_UNSUPPORTED: call
+ * layer_require_trees() first.
+ */
+int root_lookup(struct root *root, const char *path, bool follow, struct root_entry *ret_entry,
+		struct err *err);
+
+/* Whether root_lookup() works as it is, or layer_require_trees() is needed first. */
+bool root_is_ready(struct store *store, const struct digest *diff_ids, size_t n);
+
+/* A regular file's content, links followed, at most max bytes (/etc/passwd and the like). */
+int root_read(struct root *root, const char *path, size_t max, struct buf *buf, struct err *err);
+
+/* --- snapshots: a root to run in --------------------------------------------------------------- */
+
+/*
+ * The directories of an overlay over some layers. All names relative to store_fd(). Entries of
+ * foreign layers that name a/b but not a do not reset a's owner and mode: an extra lower with
+ * the right directories is put on top when needed.
+ */
+struct snapshot {
+	struct store *store;
+	struct scratch *scratch;
+	char **lowers; /* topmost first; at least one (an empty directory for no layers) */
+	size_t n_lowers;
+	char *upper; /* NULL for a read-only view */
+	char *work;
+};
+
+/* Trees must be there (layer_require_trees()). */
+int snapshot_prepare(struct store *store, const struct digest *diff_ids, size_t n, bool writable,
+		     struct snapshot **ret_snapshot, struct err *err);
+
+/*
+ * What the upper directory holds becomes a layer: unchanged copy-ups are left out, whiteouts and
+ * opaque marks translated, the canonical tar hashed, the directory moved to trees/. Nothing may
+ * be mounted on it any more. Names that a layer cannot hold are ERR_INVALID; sockets are left
+ * out and counted in *ret_skipped (may be NULL).
+ */
+int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned *ret_skipped,
+		    struct err *err);
+void snapshot_free(struct snapshot *snapshot);
+DEFINE_CLEANUP(struct snapshot *, snapshot_free)
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * layers/scratch.c: work in progress under tmp/, and locks.
+ *
+ * What lies under tmp/ is alive while its lock is held: a directory tmp/X by a flock on
+ * tmp/X.lock, a file tmp/X by a flock on itself. The kernel drops both when the process dies.
+ * 1. A directory is made after its lock file is locked, and removed before its lock file is.
+ * 2. Only the holder of a lock removes its file; so a maker that got the lock of a file which still
+ *    has its name is safe from any sweep. One that has lost its name was swept in between: again.
+ * 3. Sweeping touches only names of our own form.
+ */
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "layers/internal.h"
+#include "layers/store.h"
+
+#define LOCK_SUFFIX ".lock"
+
+static int lock_fd(int fd, int how)
+{
+	int bad;
+
+	do
+		bad = flock(fd, how);
+	while (bad < 0 && errno == EINTR);
+	return bad;
+}
+
+/* Lock without waiting a file that was opened by name. 1: it is ours and has its name; 0: not. */
+static int own_file(int fd)
+{
+	struct stat st;
+
+	return lock_fd(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* Make tmp/<random><suffix> and lock it. */
+static int make_locked(struct store *store, const char *suffix, char path[TMP_PATH_MAX],
+		       int *ret_fd, struct err *err)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		char random[FILE_RANDOM_MAX];
+		cleanup_fd int fd = -1;
+
+		snprintf(path, TMP_PATH_MAX, "tmp/%s%s", file_random_name(random), suffix);
+		fd = openat(store_fd(store), path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0 && errno != EEXIST)
+			return err_os(err, "make %s in the store", path);
+		if (fd >= 0 && own_file(fd)) {
+			*ret_fd = steal_fd(&fd);
+			return 0;
+		}
+	}
+	return err_set(err, ERR_FAILED, "cannot make a temporary file in the store");
+}
+
+int tmp_file_open(struct store *store, char ret_path[TMP_PATH_MAX], int *ret_fd, struct err *err)
+{
+	return make_locked(store, "", ret_path, ret_fd, err);
+}
+
+/* --- scratch ---------------------------------------------------------------------------------- */
+
+int scratch_open(struct store *store, struct scratch **ret_scratch, struct err *err)
+{
+	cleanup_with(scratch_free) struct scratch *scratch = xcalloc(1, sizeof(*scratch));
+	char lock_path[TMP_PATH_MAX];
+
+	scratch->store = store;
+	scratch->dir_fd = scratch->lock_fd = -1;
+	if (make_locked(store, LOCK_SUFFIX, lock_path, &scratch->lock_fd, err) < 0)
+		return -1;
+	snprintf(scratch->path, sizeof(scratch->path), "%.*s",
+		 (int)(strlen(lock_path) - strlen(LOCK_SUFFIX)), lock_path);
+	if (mkdirat(store_fd(store), scratch->path, 0700) < 0)
+		return err_os(err, "make %s in the store", scratch->path);
+	scratch->dir_fd =
+		openat(store_fd(store), scratch->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (scratch->dir_fd < 0)
+		return err_os(err, "open %s in the store", scratch->path);
+	*ret_scratch = steal_pointer(&scratch);
+	return 0;
+}
+
+void scratch_free(struct scratch *scratch)
+{
+	struct err ignored = ERR_INIT;
+	char lock_path[TMP_PATH_MAX + sizeof(LOCK_SUFFIX)];
+
+	if (!scratch)
+		return;
+	file_close_at(&scratch->dir_fd);
+	/* what cannot be removed now keeps its lock file, for the next sweep */
+	if (scratch->path[0] &&
+	    file_remove_tree_at(store_fd(scratch->store), scratch->path, &ignored) == 0) {
+		snprintf(lock_path, sizeof(lock_path), "%s" LOCK_SUFFIX, scratch->path);
+		unlinkat(store_fd(scratch->store), lock_path, 0);
+	}
+	file_close_at(&scratch->lock_fd);
+	free(scratch);
+}
+
+/* --- sweeping --------------------------------------------------------------------------------- */
+
+static int sweep_one(int tmp_fd, const char *name, struct err *err)
+{
+	size_t len = strspn(name, "0123456789abcdef");
+	char dir_name[FILE_RANDOM_MAX], lock_name[FILE_RANDOM_MAX + sizeof(LOCK_SUFFIX)];
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (len != FILE_RANDOM_MAX - 1 || (name[len] && strcmp(name + len, LOCK_SUFFIX)))
+		return 0;
+	if (fstatat(tmp_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	snprintf(dir_name, sizeof(dir_name), "%.*s", (int)len, name);
+	snprintf(lock_name, sizeof(lock_name), "%s" LOCK_SUFFIX, dir_name);
+	if (S_ISDIR(st.st_mode)) /* normally removed on behalf of its lock file */
+		return faccessat(tmp_fd, lock_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+			       ? 0
+			       : file_remove_tree_at(tmp_fd, dir_name, err);
+	fd = openat(tmp_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || !own_file(fd))
+		return 0;
+	if (name[len] && file_remove_tree_at(tmp_fd, dir_name, err) < 0)
+		return -1;
+	unlinkat(tmp_fd, name, 0);
+	return 0;
+}
+
+int store_sweep(struct store *store, struct err *err)
+{
+	cleanup_fd int tmp_fd = openat(store_fd(store), "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = tmp_fd < 0 ? -1 : openat(tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *item;
+	int bad = 0;
+
+	if (!dir) {
+		file_close_at(&fd);
+		return err_os(err, "open the store's tmp directory");
+	}
+	while ((item = readdir(dir))) {
+		struct err mine = ERR_INIT;
+
+		/* one that resists must not keep the others */
+		if (sweep_one(tmp_fd, item->d_name, &mine) < 0 && !bad) {
+			*err = mine;
+			bad = err_wrap(err, "sweep the store");
+		}
+	}
+	closedir(dir);
+	return bad;
+}
+
+/* --- locks ------------------------------------------------------------------------------------ */
+
+static bool is_lock_name(const char *name)
+{
+	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789._-");
+
+	return len > 0 && len <= 200 && !name[len] && name[0] != '.';
+}
+
+int store_lock(struct store *store, const char *name, bool exclusive, bool try, int *ret_fd,
+	       struct err *err)
+{
+	cleanup_fd int fd = -1;
+	char path[256];
+
+	assert(is_lock_name(name));
+	snprintf(path, sizeof(path), "locks/%s", name);
+	fd = openat(store_fd(store), path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_os(err, "open %s in the store", path);
+	if (lock_fd(fd, (exclusive ? LOCK_EX : LOCK_SH) | (try ? LOCK_NB : 0)) < 0) {
+		if (!try || errno != EWOULDBLOCK)
+			return err_os(err, "lock %s in the store", path);
+		*ret_fd = -1;
+		return 0;
+	}
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * layers/store.c: the directory of the store.
+ *
+ * 1. A directory becomes a store when its `format` file is complete; that is written last, so a
+ *    crash before it leaves a directory that the next store_open() finishes.
+ * 2. A directory without `format` is only taken when it holds nothing but our own names. So no
+ *    directory of somebody's is ever swept by mistake.
+ * 3. All work goes through the descriptor that was opened and checked here, before any user
+ *    namespace: afterwards neither the path nor the owner's number means the same.
+ */
+#include "layers/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "layers/internal.h"
+
+static const char store_format[] = "cbuild store 1\n";
+
+static const char *const store_directories[] = {
+	"blobs", "blobs/sha256", "images",   "images/ids", "images/names", "layers",
+	"trees", "steps",	 "contexts", "mounts",	   "tmp",	   "locks",
+};
+
+struct store {
+	char *path;
+	int dir_fd;
+	bool sync_failed;
+};
+
+int store_fd(const struct store *store)
+{
+	return store->dir_fd;
+}
+
+const char *store_path(const struct store *store)
+{
+	return store->path;
+}
+
+void store_free(struct store *store)
+{
+	if (!store)
+		return;
+	file_close_at(&store->dir_fd);
+	free(store->path);
+	free(store);
+}
+
+static char *absolute_path(const char *path, struct err *err)
+{
+	cleanup_free char *cwd = NULL;
+
+	if (path[0] == '/')
+		return xstrdup(path);
+	cwd = getcwd(NULL, 0);
+	if (!cwd) {
+		err_os(err, "find the current directory");
+		return NULL;
+	}
+	return xasprintf("%s/%s", cwd, path);
+}
+
+static int make_directory(const char *path, struct err *err)
+{
+	cleanup_free char *parent = xstrdup(path);
+	char *slash = strrchr(parent, '/');
+
+	while (slash > parent && !slash[1]) { /* trailing slashes */
+		*slash = '\0';
+		slash = strrchr(parent, '/');
+	}
+	*slash = '\0';
+	if (parent[0] && file_mkdirs_at(AT_FDCWD, parent, 0755, err) < 0)
+		return -1;
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_os(err, "make directory %s", path);
+	return 0;
+}
+
+static int check_owner(int fd, const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_os(err, "stat %s", path);
+	if (st.st_uid != geteuid())
+		return err_set(err, ERR_DENIED, "%s belongs to user %u, not to user %u", path,
+			       (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_mode & 022)
+		return err_set(err, ERR_DENIED, "%s can be written by others", path);
+	return 0;
+}
+
+static bool is_our_name(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(store_directories); i++)
+		if (!strcmp(name, store_directories[i]))
+			return true;
+	return !strcmp(name, "format");
+}
+
+static int check_nothing_foreign(int dir_fd, const char *path, struct err *err)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *item;
+	int bad = 0;
+
+	if (!dir) {
+		file_close_at(&fd);
+		return err_os(err, "open %s", path);
+	}
+	while (!bad && (item = readdir(dir)))
+		if (strcmp(item->d_name, ".") && strcmp(item->d_name, "..") &&
+		    !is_our_name(item->d_name))
+			bad = err_set(err, ERR_INVALID,
+				      "%s is not a store: it holds %s; name an empty directory",
+				      path, item->d_name);
+	closedir(dir);
+	return bad;
+}
+
+/* 1: the format file is there and whole; 0: it is missing or was never finished. */
+static int check_format(int dir_fd, const char *path, struct err *err)
+{
+	cleanup_buf struct buf text;
+	struct err mine = ERR_INIT;
+
+	buf_init(&text, sizeof(store_format) - 1);
+	if (file_read_at(dir_fd, "format", &text, &mine) < 0) {
+		if (mine.kind == ERR_NOT_FOUND)
+			return 0;
+		if (mine.kind != ERR_LIMIT) {
+			*err = mine;
+			return err_wrap(err, "%s", path);
+		}
+	} else if (!strcmp(text.data, store_format)) {
+		return 1;
+	} else if (!strncmp(text.data, store_format, text.len)) {
+		return 0;
+	}
+	return err_set(err, ERR_UNSUPPORTED, "%s is a store of another version", path);
+}
+
+static int write_format(int dir_fd, struct err *err)
+{
+	cleanup_fd int fd = openat(dir_fd, "format", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	/* not truncated: two processes that make the same store write the same bytes */
+	if (fd < 0 || write_all(fd, store_format, sizeof(store_format) - 1) < 0)
+		return err_os(err, "write the store's format file");
+	return 0;
+}
+
+static int make_layout(struct store *store, struct err *err)
+{
+	if (check_nothing_foreign(store->dir_fd, store->path, err) < 0)
+		return -1;
+	if (fchmod(store->dir_fd, 0700) < 0)
+		return err_os(err, "set the mode of %s", store->path);
+	for (size_t i = 0; i < ARRAY_SIZE(store_directories); i++)
+		if (mkdirat(store->dir_fd, store_directories[i], 0700) < 0 && errno != EEXIST)
+			return err_os(err, "make %s in %s", store_directories[i], store->path);
+	return write_format(store->dir_fd, err);
+}
+
+int store_open(const char *path, bool create, struct store **ret_store, struct err *err)
+{
+	cleanup_with(store_free) struct store *store = xcalloc(1, sizeof(*store));
+	int whole;
+
+	store->dir_fd = -1;
+	store->path = absolute_path(path, err);
+	if (!store->path)
+		return -1;
+	store->dir_fd = open(store->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store->dir_fd < 0 && errno == ENOENT && create) {
+		if (make_directory(store->path, err) < 0)
+			return err_wrap(err, "make the store");
+		store->dir_fd = open(store->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (store->dir_fd < 0 && errno == ENOENT)
+		return err_set(err, ERR_NOT_FOUND, "there is no store at %s", path);
+	if (store->dir_fd < 0)
+		return err_os(err, "open the store %s", path);
+	if (check_owner(store->dir_fd, store->path, err) < 0)
+		return err_wrap(err, "open the store");
+	whole = check_format(store->dir_fd, store->path, err);
+	if (whole < 0)
+		return err_wrap(err, "open the store");
+	if (!whole && !create)
+		return err_set(err, ERR_NOT_FOUND, "there is no store at %s", path);
+	if (!whole && make_layout(store, err) < 0)
+		return err_wrap(err, "make the store");
+	*ret_store = steal_pointer(&store);
+	return 0;
+}
+
+int store_sync(struct store *store, struct err *err)
+{
+	if (store->sync_failed)
+		return err_set(err, ERR_CORRUPT,
+			       "%s: an earlier sync failed, what was written since is not safe",
+			       store->path);
+	if (syncfs(store->dir_fd) < 0) {
+		store->sync_failed = true;
+		return err_os(err, "sync %s", store->path);
+	}
+	return 0;
+}

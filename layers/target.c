@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Directories of a tree that is being unpacked. This process's root is the tree, so the kernel
+ * keeps every link and ".." inside; what is missing is made component by component. The
+ * directory that was used last stays open, since members come in the order of directories.
+ */
+#include "layers/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define LINKS_MAX 40
+
+void target_release(struct target *to)
+{
+	file_close_at(&to->root_fd);
+	file_close_at(&to->trash_fd);
+	file_close_at(&to->parent_fd);
+	buf_release(&to->parent);
+}
+
+int target_clear(struct target *to, int dir_fd, const char *name)
+{
+	char number[16];
+
+	to->parent_stale = true;
+	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -1;
+	snprintf(number, sizeof(number), "%u", to->trashed++);
+	return renameat(dir_fd, name, to->trash_fd, number);
+}
+
+static int make_implied(int dir_fd, const char *name)
+{
+	if (mkdirat(dir_fd, name, 0755) < 0 ||
+	    fchownat(dir_fd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	return fchmodat(dir_fd, name, 0755, 0);
+}
+
+/* A path that is being followed component by component. */
+struct descent {
+	struct target *to;
+	char *rest; /* what is left of it */
+	int fd;	    /* where it has got to */
+	unsigned links;
+	bool replace; /* what is no directory makes room for one */
+};
+
+/* `rest` goes on behind a link that leads nowhere yet: it is there that directories are made. */
+static int follow_dangling(struct descent *way, const char *name, const char *rest)
+{
+	char target[ENTRY_PATH_MAX];
+	ssize_t len = readlinkat(way->fd, name, target, sizeof(target) - 1);
+	char *longer;
+
+	if (len < 0)
+		return -1;
+	if (++way->links > LINKS_MAX) {
+		errno = ELOOP;
+		return -1;
+	}
+	target[len] = '\0';
+	if (*target == '/') {
+		close(way->fd);
+		way->fd = openat(way->to->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	longer = xasprintf("%s/%s", target, rest);
+	free(way->rest);
+	way->rest = longer;
+	return 0;
+}
+
+/* Open, or make, the component name of the way; on to `rest`. -1 with errno. */
+static int descend(struct descent *way, const char *name, const char *rest)
+{
+	int fd = openat(way->fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char *left = xstrdup(rest);
+	struct stat st;
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
+		bool there = fstatat(way->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+		if (there && S_ISLNK(st.st_mode) && errno != ELOOP &&
+		    follow_dangling(way, name, rest) == 0) {
+			free(left);
+			return 0;
+		}
+		if (there && !way->replace)
+			errno = ENOTDIR;
+		else if ((!there || target_clear(way->to, way->fd, name) == 0) &&
+			 make_implied(way->fd, name) == 0)
+			fd = openat(way->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	free(way->rest);
+	way->rest = left;
+	if (fd < 0)
+		return -1;
+	close(way->fd);
+	way->fd = fd;
+	return 0;
+}
+
+/* The directory path with all that is missing. The descriptor, or -1 with errno. */
+static int make_directories(struct target *to, const char *path, bool replace)
+{
+	struct descent way = { .to = to, .rest = xstrdup(path), .replace = replace };
+	int bad = 0;
+
+	way.fd = openat(to->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (!bad && way.fd >= 0 && *way.rest) {
+		size_t len = strcspn(way.rest, "/");
+		cleanup_free char *name = xstrndup(way.rest, len);
+		cleanup_free char *rest = xstrdup(way.rest + len + (way.rest[len] == '/'));
+
+		if (!*name) {
+			memmove(way.rest, rest, strlen(rest) + 1);
+			continue;
+		}
+		bad = descend(&way, name, rest);
+	}
+	free(way.rest);
+	if (bad && way.fd >= 0) {
+		close(way.fd);
+		way.fd = -1;
+	}
+	return way.fd;
+}
+
+int target_open_parent(struct target *to, const char *path, unsigned flags, const char **ret_leaf)
+{
+	const char *slash = strrchr(path, '/');
+	cleanup_free char *parent = xstrndup(path, slash ? (size_t)(slash - path) : 0);
+
+	*ret_leaf = slash ? slash + 1 : path;
+	if (!*parent)
+		return to->root_fd;
+	if (to->parent_fd >= 0 && !to->parent_stale && !strcmp(to->parent.data, parent))
+		return to->parent_fd;
+	file_close_at(&to->parent_fd);
+	to->parent_fd = openat(to->root_fd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (to->parent_fd < 0 && flags)
+		to->parent_fd = make_directories(to, parent, flags & TARGET_REPLACE);
+	buf_clear(&to->parent);
+	buf_addstr(&to->parent, parent);
+	to->parent_stale = false;
+	return to->parent_fd;
+}

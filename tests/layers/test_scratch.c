@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "layers/internal.h"
+#include "tests/layers/store_fixture.h"
+
+static bool is_there(struct fixture *fixture, const char *path)
+{
+	return faccessat(store_fd(fixture->store), path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void test_scratch__is_gone_after_free(void **state)
+{
+	struct fixture *fixture = *state;
+	struct err err = ERR_INIT;
+	char path[SCRATCH_PATH_MAX];
+	struct scratch *scratch;
+
+	assert_int_equal(scratch_open(fixture->store, &scratch, &err), 0);
+	snprintf(path, sizeof(path), "%s", scratch->path);
+	assert_true(is_there(fixture, path));
+	assert_int_equal(mkdirat(scratch->dir_fd, "a", 0), 0);
+	scratch_free(scratch);
+	assert_false(is_there(fixture, path));
+	assert_int_equal(unlinkat(store_fd(fixture->store), "tmp", AT_REMOVEDIR), 0); /* empty */
+	assert_int_equal(mkdirat(store_fd(fixture->store), "tmp", 0700), 0);
+}
+
+static void test_scratch__sweep_takes_only_what_is_dead(void **state)
+{
+	struct fixture *fixture = *state;
+	char tmp[TMP_PATH_MAX], dead[SCRATCH_PATH_MAX + 8] = "";
+	struct err err = ERR_INIT;
+	struct scratch *alive;
+	int pipe_fds[2], tmp_fd;
+	pid_t pid;
+
+	assert_int_equal(scratch_open(fixture->store, &alive, &err), 0);
+	assert_int_equal(tmp_file_open(fixture->store, tmp, &tmp_fd, &err), 0);
+	assert_int_equal(pipe(pipe_fds), 0);
+	pid = fork();
+	if (pid == 0) { /* dies with a directory and a file under tmp/ */
+		struct scratch *scratch;
+		char path[TMP_PATH_MAX];
+		int fd;
+
+		if (scratch_open(fixture->store, &scratch, &err) < 0 ||
+		    mkdirat(scratch->dir_fd, "sub", 0700) < 0 ||
+		    tmp_file_open(fixture->store, path, &fd, &err) < 0 ||
+		    write(pipe_fds[1], scratch->path, sizeof(scratch->path)) < 0)
+			_exit(1);
+		kill(getpid(), SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	assert_true(read(pipe_fds[0], dead, SCRATCH_PATH_MAX) > 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	assert_true(is_there(fixture, dead));
+	assert_int_equal(mkdirat(store_fd(fixture->store), "tmp/precious", 0700), 0);
+	assert_int_equal(store_sweep(fixture->store, &err), 0);
+	assert_false(is_there(fixture, dead));
+	assert_true(is_there(fixture, alive->path));
+	assert_true(is_there(fixture, tmp));
+	assert_true(is_there(fixture, "tmp/precious"));
+	close(tmp_fd);
+	scratch_free(alive);
+	assert_int_equal(store_sweep(fixture->store, &err), 0);
+	assert_int_equal(unlinkat(store_fd(fixture->store), "tmp/precious", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(store_fd(fixture->store), "tmp", AT_REMOVEDIR), 0);
+}
+
+static void test_scratch__exclusive_locks_exclude(void **state)
+{
+	struct fixture *fixture = *state;
+	struct err err = ERR_INIT;
+	int one, two;
+
+	assert_int_equal(store_lock(fixture->store, "a", false, false, &one, &err), 0);
+	assert_int_equal(store_lock(fixture->store, "a", false, true, &two, &err), 0);
+	assert_true(two >= 0);
+	close(two);
+	assert_int_equal(store_lock(fixture->store, "a", true, true, &two, &err), 0);
+	assert_int_equal(two, -1);
+	close(one);
+	assert_int_equal(store_lock(fixture->store, "a", true, true, &two, &err), 0);
+	assert_true(two >= 0);
+	close(two);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
+	const struct CMUnitTest tests[] = {
+		TEST(test_scratch__is_gone_after_free),
+		TEST(test_scratch__sweep_takes_only_what_is_dead),
+		TEST(test_scratch__exclusive_locks_exclude),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

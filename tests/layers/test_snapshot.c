@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/layers/overlay_box.h"
+
+#include <sys/xattr.h>
+
+#define TAR_BUF(name)                                                                              \
+	cleanup_buf struct buf name;                                                               \
+	buf_init(&name, TAR_BUILD_MAX)
+
+static void put_directory(struct buf *tar, const char *name, unsigned mode, unsigned uid,
+			  unsigned mtime)
+{
+	struct tar_header header = tar_member(name, '5');
+
+	snprintf(header.mode, sizeof(header.mode), "%07o", mode);
+	snprintf(header.uid, sizeof(header.uid), "%07o", uid);
+	snprintf(header.mtime, sizeof(header.mtime), "%011o", mtime);
+	tar_put(tar, header);
+}
+
+static void step_check_attributes(void)
+{
+	struct stat st;
+	char value[8];
+
+	must(stat(".", &st) == 0 && (st.st_mode & 07777) == 0711 && st.st_uid == 2);
+	must(stat("a", &st) == 0 && (st.st_mode & 07777) == 0700 && st.st_uid == 5);
+	must(st.st_mtime == 99);
+	must(getxattr("a", "user.note", value, sizeof(value)) == 1);
+	must(stat("a/b", &st) == 0 && (st.st_mode & 07777) == 01777 && st.st_uid == 6);
+	must(stat("a/b/lower", &st) == 0 && stat("a/b/upper", &st) == 0);
+	must(stat("a/b/new", &st) == 0 && (st.st_mode & 07777) == 0755 && st.st_uid == 0);
+}
+
+static void step_write_there(void)
+{
+	step_write("a/b/more", "x");
+}
+
+static void make_layers(struct box *box, struct digest ids[2])
+{
+	TAR_BUF(tar);
+
+	put_directory(&tar, "./", 0711, 2, 98);
+	tar_put_pax1(&tar, "SCHILY.xattr.user.note", "x");
+	put_directory(&tar, "a/", 0700, 5, 99);
+	put_directory(&tar, "a/b/", 01777, 6, 100);
+	tar_put_file(&tar, "a/b/lower", "x");
+	ids[0] = box_unpack(box, &tar);
+	tar_put_file(&tar, "a/b/upper", "x");
+	tar_put_file(&tar, "a/b/new/f", "x");
+	ids[1] = box_unpack(box, &tar);
+}
+
+static void test_snapshot__implied_directories_reset_nothing(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[3];
+	struct layer layer;
+
+	box_need_ids();
+	make_layers(box, ids);
+	assert_ok(snapshot_prepare(box->store, ids, 2, true, &snapshot, &err));
+	assert_int_equal(snapshot->n_lowers, 3);
+	overlay_run(box, snapshot, step_check_attributes);
+	snapshot_free(snapshot);
+	assert_ok(snapshot_prepare(box->store, ids, 2, false, &snapshot, &err));
+	assert_null(snapshot->upper);
+	overlay_run(box, snapshot, step_check_attributes);
+	snapshot_free(snapshot);
+	/* The directories of top/ are no change of the step. */
+	layer = overlay_build(box, ids, 2, step_write_there);
+	box_expect(box, &layer.diff_id, "d a/b\nf a/b/more\n");
+	ids[2] = layer.diff_id;
+	assert_ok(snapshot_prepare(box->store, ids, 3, true, &snapshot, &err));
+	overlay_run(box, snapshot, step_check_attributes);
+	snapshot_free(snapshot);
+}
+
+static void step_change_file(void)
+{
+	int fd = open("a/b/lower", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	must(fd >= 0 && write(fd, "new", 3) == 3);
+}
+
+static void step_check_other_base(void)
+{
+	struct stat st;
+
+	must(stat("a", &st) == 0 && (st.st_mode & 07777) == 0555 && st.st_mtime == 7);
+	must(stat("a/b", &st) == 0 && (st.st_mode & 07777) == 0500 && st.st_uid == 0);
+	must(stat("a/b/lower", &st) == 0 && st.st_size == 3);
+}
+
+/* A layer of ours has copies of the directories it was made on; on another base they are not
+ * to be seen. */
+static void test_snapshot__layer_on_another_base(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	struct layer layer;
+	TAR_BUF(tar);
+
+	box_need_ids();
+	make_layers(box, ids);
+	layer = overlay_build(box, ids, 1, step_change_file);
+	box_expect(box, &layer.diff_id, "f a/b/lower\n");
+	put_directory(&tar, "a/", 0555, 0, 7);
+	put_directory(&tar, "a/b/", 0500, 0, 8);
+	ids[0] = box_unpack(box, &tar);
+	ids[1] = layer.diff_id;
+	assert_ok(snapshot_prepare(box->store, ids, 2, true, &snapshot, &err));
+	overlay_run(box, snapshot, step_check_other_base);
+	snapshot_free(snapshot);
+}
+
+static void step_check_cut(void)
+{
+	struct stat st;
+
+	must(stat("below", &st) < 0 && stat("above", &st) == 0);
+}
+
+static void test_snapshot__opaque_root_hides_all_below(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	TAR_BUF(tar);
+
+	tar_put_file(&tar, "below", "x");
+	ids[0] = box_unpack(box, &tar);
+	tar_put_file(&tar, ".wh..wh..opq", "");
+	tar_put_file(&tar, "above", "x");
+	ids[1] = box_unpack(box, &tar);
+	assert_ok(snapshot_prepare(box->store, ids, 2, true, &snapshot, &err));
+	assert_int_equal(snapshot->n_lowers, 1);
+	overlay_run(box, snapshot, step_check_cut);
+	snapshot_free(snapshot);
+}
+
+static void step_file(void)
+{
+	struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+
+	step_write("f", "x");
+	must(utimensat(AT_FDCWD, "f", times, 0) == 0);
+}
+
+static void test_snapshot__same_change_is_the_same_layer(void **state)
+{
+	struct box *box = *state;
+	struct layer a = overlay_build(box, NULL, 0, step_file);
+	struct layer b = overlay_build(box, NULL, 0, step_file);
+
+	assert_true(digest_equal(&a.diff_id, &b.diff_id));
+	assert_false(a.empty);
+	assert_int_equal(layer_size(box->store, &a.diff_id), a.size);
+}
+
+static void test_snapshot__read_only_has_no_layer(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct layer layer;
+
+	assert_ok(snapshot_prepare(box->store, NULL, 0, false, &snapshot, &err));
+	assert_int_equal(snapshot->n_lowers, 1);
+	assert_int_equal(snapshot_commit(snapshot, &layer, NULL, &err), -1);
+	assert_int_equal(err.kind, ERR_INVALID);
+	snapshot_free(snapshot);
+}
+
+static void test_snapshot__missing_tree_is_not_found(void **state)
+{
+	struct box *box = *state;
+	struct digest id = { { 9 } };
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+
+	assert_int_equal(snapshot_prepare(box->store, &id, 1, true, &snapshot, &err), -1);
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+}
+
+static int run(void)
+{
+#define BOXED(test) cmocka_unit_test_setup_teardown(test, box_setup, box_teardown)
+	const struct CMUnitTest tests[] = {
+		BOXED(test_snapshot__implied_directories_reset_nothing),
+		BOXED(test_snapshot__layer_on_another_base),
+		BOXED(test_snapshot__opaque_root_hides_all_below),
+		BOXED(test_snapshot__same_change_is_the_same_layer),
+		BOXED(test_snapshot__read_only_has_no_layer),
+		BOXED(test_snapshot__missing_tree_is_not_found),
+	};
+
+	return cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return box_run_twice(run);
+}
