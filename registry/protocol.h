@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef REGISTRY_PROTOCOL_H
+#define REGISTRY_PROTOCOL_H
+
+/*
+ * registry/protocol.h: what cbuild and libexec/cbuild-registry say to each other.
+ *
+ *	cbuild-registry --root STORE
+ *
+ * One JSON object per line, UTF-8. cbuild writes one request to the helper's stdin:
+ *
+ *	{"op": "resolve" | "pull" | "push",
+ *	 "reference": "docker.io/library/x:latest",
+ *	 "authfile": path, "registries_conf": path,	absent: the usual places
+ *	 "insecure": true,				absent: false
+ *	 "platform": "linux/arm64/v8",			pull; absent: the host's
+ *	 "id": "sha256:...",				push: the image
+ *	 "compression": "none" | "gzip" | "zstd",	push
+ *	 "docker": true}				push; docker's media types
+ *
+ * The helper answers on stdout with any number of events
+ *
+ *	{"event": "waiting" | "moving" | "exists" | "done",
+ *	 "digest": "sha256:...", "current": bytes, "total": bytes}
+ *	{"event": "note", "text": words for the user}
+ *
+ * and one last line, after which it exits:
+ *
+ *	{"result": {"digest": ...}}				resolve: index or manifest
+ *	{"result": {"id": ..., "manifest": ..., "remote": ...}}	pull
+ *	{"result": {"media": name, "digest": ..., "size": n}}	push: the manifest
+ *	{"error": {"kind": n, "errno": n, "message": ...}}	kind: enum err_kind
+ *
+ * The two programs are built and installed together, so nothing here has a version. The helper's
+ * environment is the user's as far as cbuild passes it: HOME, XDG_*, DOCKER_CONFIG,
+ * REGISTRY_AUTH_FILE, PATH (for credential helpers), proxies. What it writes to stderr comes
+ * from credential helpers.
+ */
+
+#define PROTOCOL_LINE_MAX 65536 /* bytes of a request or answer, with its newline */
+
+#define OP_RESOLVE "resolve"
+#define OP_PULL	   "pull"
+#define OP_PUSH	   "push"
+
+/* enum transport_state's words, by value; NULL-terminated. */
+#define PROTOCOL_STATES                                                                            \
+	{                                                                                          \
+		"waiting", "moving", "exists", "done", "note", NULL                                \
+	}
+
+/* enum compression's words, by value. */
+#define PROTOCOL_COMPRESSIONS                                                                      \
+	{                                                                                          \
+		"none", "gzip", "zstd", NULL                                                       \
+	}
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef REGISTRY_TRANSPORT_H
+#define REGISTRY_TRANSPORT_H
+
+/*
+ * registry/transport.h: images between the store and the outside. Registries are spoken to by a
+ * second program, libexec/cbuild-registry, which alone links libcurl and holds credentials; it
+ * opens the same store and talks with this process in JSON lines over its stdin and stdout.
+ * Archives (docker save, OCI archive) and OCI layouts are read and written in this process.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "layers/image.h"
+
+struct err;
+struct reference;
+struct store;
+
+struct transport_options {
+	const char *helper;	 /* path of cbuild-registry */
+	const char *authfile;	 /* docker's config.json; NULL: the usual places */
+	const char *registries_conf; /* containers-registries.conf(5) v2; NULL: the usual places */
+	bool insecure;		 /* plain HTTP and unverified TLS are allowed */
+	const char *const *environment; /* for the helper: HOME, DOCKER_CONFIG, proxies, ... */
+	const struct platform *platform; /* pull: NULL for the host's */
+	enum compression compression;	 /* push: for layers that have no blob yet */
+	bool docker_format;		 /* push: docker media types instead of OCI's */
+};
+
+enum transport_state {
+	TRANSPORT_WAITING,
+	TRANSPORT_MOVING,  /* current of total bytes */
+	TRANSPORT_EXISTS,  /* already there */
+	TRANSPORT_DONE,
+	TRANSPORT_NOTE,	   /* text is for the user: a warning, a retry */
+};
+
+struct transport_event {
+	enum transport_state state;
+	struct digest digest;	 /* of the blob; zero for notes */
+	uint64_t current, total; /* bytes */
+	const char *text;
+};
+
+typedef void transport_listener(void *arg, const struct transport_event *event);
+
+struct transport_image {
+	struct digest id;	/* config */
+	struct digest manifest; /* the image manifest */
+	struct digest remote;	/* what the name resolved to: index or manifest */
+};
+
+/* What the name means now, without fetching: one HEAD request. *ret_digest is of the index or
+ * manifest. */
+int transport_resolve(const struct transport_options *options, struct store *store,
+		      const struct reference *reference, struct digest *ret_digest,
+		      struct err *err);
+
+/*
+ * Fetch the image into the store (config, manifest, layer blobs, several at once, each verified
+ * while it streams), make its record and its name. What is here already is not fetched. Errors:
+ * ERR_NOT_FOUND, ERR_DENIED, ERR_CORRUPT (digest), ERR_FAILED (network), each naming the
+ * reference and the registry's own words.
+ */
+int transport_pull(const struct transport_options *options, struct store *store,
+		   const struct reference *reference, transport_listener *listener, void *arg,
+		   struct transport_image *ret_image, struct err *err);
+
+/* Push an image of the store under the reference (which has a tag). Layers are compressed first
+ * where they have no blob yet. *ret_manifest names what the registry now has. */
+int transport_push(const struct transport_options *options, struct store *store,
+		   const struct digest *id, const struct reference *reference,
+		   transport_listener *listener, void *arg, struct descriptor *ret_manifest,
+		   struct err *err);
+
+/* --- archives (registry/archive_*.c) ----------------------------------------------------------- */
+
+enum archive_format {
+	ARCHIVE_DOCKER, /* docker save: manifest.json, and an OCI layout in one, as docker 25 does */
+	ARCHIVE_OCI,	/* OCI image layout in a tar */
+};
+
+struct archive_image {
+	struct digest id;
+	const char *name; /* normal form, or NULL */
+};
+
+/* Write images to fd as one tar. */
+int archive_save(struct store *store, const struct archive_image *images, size_t n,
+		 enum archive_format format, int fd, struct err *err);
+
+/*
+ * Load a tar that docker save, podman save, buildah or skopeo made (docker or OCI form, maybe
+ * compressed) from fd, which may be a pipe. Each image and its names get into the store.
+ * on_image is called for each: name may be NULL.
+ */
+typedef void archive_loaded(void *arg, const char *name, const struct digest *id);
+int archive_load(struct store *store, int fd, archive_loaded *on_image, void *arg,
+		 struct err *err);
+
+#endif
