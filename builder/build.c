@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A build, from the text to the name:
+ *  1. parse, plan: pure
+ *  2. stages in order: each step is a key; a known key is a result, else the step is run
+ *  3. the config is put, everything is synced, then the names change, and are synced
+ * Until 3 nothing that a user can see has changed; what 2 has finished stays as cache. In a build
+ * where every key is known no user namespace is entered and nothing is mounted or unpacked.
+ */
+#include "builder/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "sandbox/userns.h"
+
+void builder_event(struct builder *builder, struct build_event *event)
+{
+	event->total = builder->total;
+	if (builder->listener)
+		builder->listener(builder->arg, event);
+}
+
+void builder_begin(struct builder *builder, struct stage *stage, const char *text)
+{
+	struct build_event event = { .kind = BUILD_EVENT_BEGIN, .step = ++builder->step };
+	cleanup_free char *unnamed = NULL;
+	const char *name = stage->plan->name;
+	size_t needed = 0;
+
+	for (size_t i = 0; i < builder->plan->n_stages; i++)
+		needed += builder->plan->stages[i].needed;
+	if (needed == 1)
+		name = "";
+	else if (!name)
+		name = unnamed = xasprintf("stage-%zu", stage->plan->index);
+	snprintf(builder->name, sizeof(builder->name), "[%s%s%u/%u] %s", name, *name ? " " : "",
+		 ++stage->position, stage->count, text);
+	builder->began = clock_monotonic_ns();
+	event.name = builder->name;
+	builder_event(builder, &event);
+}
+
+void builder_end(struct builder *builder, enum build_event_kind kind)
+{
+	struct build_event event = {
+		.kind = kind,
+		.step = builder->step,
+		.name = builder->name,
+		.duration_ns = clock_monotonic_ns() - builder->began,
+	};
+
+	builder_event(builder, &event);
+}
+
+void builder_finish(struct builder *builder, bool cached)
+{
+	if (cached)
+		builder->cached++;
+	else
+		builder->executed++;
+	builder_end(builder, cached ? BUILD_EVENT_CACHED : BUILD_EVENT_DONE);
+}
+
+bool builder_look_up(struct builder *builder, const struct digest *key,
+		     struct step_record *ret_record)
+{
+	struct err why = ERR_INIT;
+
+	if (builder->options->no_cache)
+		return false;
+	if (cache_get(builder->options->store, key, ret_record, &why) == 0)
+		return true;
+	if (why.kind != ERR_NOT_FOUND)
+		builder_warn(builder, "the step is run again: %s", why.message);
+	return false;
+}
+
+void builder_warn(struct builder *builder, const char *format, ...)
+{
+	struct build_event event = { .kind = BUILD_EVENT_WARNING, .step = builder->step };
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	event.text = text;
+	event.len = strlen(text);
+	builder_event(builder, &event);
+}
+
+int builder_enter(struct builder *builder, struct err *err)
+{
+	if (userns_entered())
+		return 0;
+	if (userns_enter(err) < 0)
+		return -1;
+	return store_sweep(builder->options->store, err);
+}
+
+static void unpacking(void *arg, const struct digest *diff_id, bool done)
+{
+	struct builder *builder = arg;
+	char text[DIGEST_TEXT_MAX];
+	struct transport_event transfer = {
+		.state = done ? TRANSPORT_DONE : TRANSPORT_NOTE,
+		.digest = *diff_id,
+	};
+	struct build_event event = {
+		.kind = BUILD_EVENT_TRANSFER,
+		.step = builder->step,
+		.transfer = &transfer,
+	};
+	cleanup_free char *note = NULL;
+
+	if (done)
+		return;
+	note = xasprintf("unpacking %.19s", digest_format(diff_id, text));
+	transfer.text = note;
+	builder_event(builder, &event);
+}
+
+int builder_require_trees(struct builder *builder, const struct image *image, struct err *err)
+{
+	if (builder_enter(builder, err) < 0)
+		return -1;
+	return layer_require_trees(builder->options->store, image->diff_ids, image->n_layers,
+				   builder->options->jobs, unpacking, builder, err);
+}
+
+int builder_context(struct builder *builder, struct source **ret_source, struct err *err)
+{
+	const struct build_options *options = builder->options;
+
+	if (!builder->context) {
+		if (options->context_fd < 0)
+			return err_set(err, ERR_NOT_FOUND,
+				       "there is no build context to copy from");
+		if (options->ignore_text &&
+		    ignore_parse(options->ignore_name, options->ignore_text, options->ignore_len,
+				 &builder->ignore, err) < 0)
+			return -1;
+		if (source_open_context(options->store, options->context_path, options->context_fd,
+					builder->ignore, options->jobs, &builder->context, err) < 0)
+			return -1;
+	}
+	*ret_source = builder->context;
+	return 0;
+}
+
+/* Each name once: the last value given. */
+static void copy_build_args(const struct strv *given, struct strv *ret_args)
+{
+	for (size_t i = 0; i < given->n; i++) {
+		size_t len = strcspn(given->v[i], "=");
+		cleanup_free char *name = xstrndup(given->v[i], len);
+
+		env_set(ret_args, name, given->v[i][len] ? given->v[i] + len + 1 : "");
+	}
+}
+
+static int prepare(struct builder *builder, struct err *err)
+{
+	const struct build_options *options = builder->options;
+	struct build_event event = { .kind = BUILD_EVENT_PLAN };
+	struct platform platform;
+
+	if (options->platform)
+		platform = *options->platform;
+	else
+		platform_host(&platform);
+	if (dockerfile_parse(options->dockerfile_name, options->dockerfile_text,
+			     options->dockerfile_len, &builder->dockerfile, err) < 0 ||
+	    dockerfile_check_stages(builder->dockerfile, err) < 0)
+		return -1;
+	copy_build_args(&options->build_args, &builder->build_args);
+	if (plan_make(builder->dockerfile, &builder->build_args, options->target, &platform,
+		      &builder->plan, err) < 0)
+		return -1;
+	builder->stages = xcalloc(builder->plan->n_stages, sizeof(*builder->stages));
+	for (size_t i = 0; i < builder->plan->n_stages; i++) {
+		struct plan_stage *plan = &builder->plan->stages[i];
+
+		builder->stages[i].plan = plan;
+		builder->stages[i].count = 1;
+		for (size_t k = 0; k < plan->n_steps; k++)
+			builder->stages[i].count += step_counts(&plan->steps[k]);
+		if (plan->needed)
+			builder->total += builder->stages[i].count;
+	}
+	builder_event(builder, &event);
+	return 0;
+}
+
+/* --label, in the order given, after all that the Dockerfile says. */
+static int add_labels(struct image *image, const struct strv *labels, struct err *err)
+{
+	for (size_t i = 0; i < labels->n; i++) {
+		size_t len = strcspn(labels->v[i], "=");
+		cleanup_free char *name = xstrndup(labels->v[i], len);
+
+		if (json_object_set_new(image->labels, name,
+					json_string(labels->v[i][len] ? labels->v[i] + len + 1
+								      : "")) < 0)
+			return err_set(err, ERR_INVALID, "label %s is not UTF-8", name);
+	}
+	return 0;
+}
+
+/* Whether the store had the image before: then it is as safe as it will be. */
+static bool is_known(struct store *store, const struct image *image)
+{
+	struct err ignored = ERR_INIT;
+	struct image_record record;
+	struct digest id;
+	size_t len;
+	cleanup_free char *text = image_format(image, &len);
+
+	digest_of(text, len, &id);
+	return image_record_get(store, &id, &record, &ignored) == 0;
+}
+
+/* Give the image its names, those that mean something else so far. */
+static int tag(struct builder *builder, const struct digest *id, bool *ret_changed,
+	       struct err *err)
+{
+	const struct build_options *options = builder->options;
+
+	*ret_changed = false;
+	for (size_t i = 0; i < options->tags.n; i++) {
+		struct image_name old = { 0 };
+		struct err ignored = ERR_INIT;
+		bool same = image_name_get(options->store, options->tags.v[i], &old, &ignored) == 0 &&
+			    digest_equal(&old.id, id);
+
+		image_name_release(&old);
+		if (same)
+			continue;
+		if (image_tag(options->store, options->tags.v[i], id, NULL, err) < 0)
+			return -1;
+		*ret_changed = true;
+	}
+	return 0;
+}
+
+static int publish(struct builder *builder, struct build_result *result, struct err *err)
+{
+	const struct build_options *options = builder->options;
+	struct stage *stage = &builder->stages[builder->plan->target];
+	bool known, tagged;
+
+	stage->image->created = stage->created;
+	stage->image->has_created = true;
+	if (add_labels(stage->image, &options->labels, err) < 0)
+		return -1;
+	known = !builder->executed && is_known(options->store, stage->image);
+	if (image_put(options->store, stage->image, &result->id, err) < 0 ||
+	    (!known && store_sync(options->store, err) < 0) ||
+	    tag(builder, &result->id, &tagged, err) < 0)
+		return -1;
+	return tagged ? store_sync(options->store, err) : 0;
+}
+
+static void release(struct builder *builder)
+{
+	for (size_t i = 0; builder->stages && i < builder->plan->n_stages; i++) {
+		image_free(builder->stages[i].image);
+		strv_release(&builder->stages[i].env);
+		strv_release(&builder->stages[i].args);
+	}
+	free(builder->stages);
+	strv_release(&builder->build_args);
+	source_free(builder->context);
+	ignore_free(builder->ignore);
+	plan_free(builder->plan);
+	dockerfile_free(builder->dockerfile);
+}
+
+/* In the order of the file: what a stage reads stands above it. */
+static int build_stages(struct builder *builder, struct err *err)
+{
+	for (size_t i = 0; i <= builder->plan->target; i++)
+		if (builder->plan->stages[i].needed && stage_require(builder, i, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int run(struct builder *builder, struct build_result *result, struct err *err)
+{
+	struct err late = ERR_INIT;
+	int status;
+
+	if (prepare(builder, err) < 0)
+		return -1;
+	status = build_stages(builder, err);
+	if (builder->context && source_save(builder->context, &late) < 0)
+		builder_warn(builder, "the context index was not saved: %s", late.message);
+	if (status < 0)
+		return -1;
+	for (size_t i = 0; i < builder->plan->unused_args.n; i++)
+		builder_warn(builder, "build argument %s was given but no ARG declares it",
+			     builder->plan->unused_args.v[i]);
+	return publish(builder, result, err);
+}
+
+int build_run(const struct build_options *options, build_listener *listener, void *arg,
+	      struct build_result *ret_result, struct err *err)
+{
+	struct builder builder = { .options = options, .listener = listener, .arg = arg };
+	struct build_result result = { 0 };
+	int status = run(&builder, &result, err);
+
+	if (status == 0) {
+		result.executed = builder.executed;
+		result.cached = builder.cached;
+		*ret_result = result;
+	} else if (builder.step) {
+		struct build_event event = {
+			.kind = BUILD_EVENT_FAILED,
+			.step = builder.step,
+			.name = builder.name,
+			.text = err->message,
+			.len = strlen(err->message),
+		};
+
+		builder_event(&builder, &event);
+	}
+	release(&builder);
+	return status;
+}

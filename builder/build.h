@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BUILDER_BUILD_H
+#define BUILDER_BUILD_H
+
+/*
+ * builder/build.h: a Dockerfile and a context in, an image id out; and the running of images.
+ * Progress goes up as events through one callback; nothing is printed here.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/strv.h"
+#include "registry/transport.h"
+#include "sandbox/sandbox.h"
+
+struct err;
+struct store;
+
+enum build_pull {
+	BUILD_PULL_MISSING, /* bases are fetched when the store has none of that name */
+	BUILD_PULL_ALWAYS,  /* each base name is resolved anew */
+	BUILD_PULL_NEVER,
+};
+
+struct build_options {
+	struct store *store;
+	const char *context_path;    /* absolute, for messages and the index; NULL: no context */
+	int context_fd;		     /* -1: no context */
+	const char *dockerfile_name; /* as errors show it */
+	const char *dockerfile_text;
+	size_t dockerfile_len;
+	const char *ignore_name; /* ".dockerignore"; NULL when there is none */
+	const char *ignore_text;
+	size_t ignore_len;
+	struct strv build_args;		 /* "NAME=value", later ones win */
+	struct strv labels;		 /* "name=value" */
+	struct strv tags;		 /* references in normal form */
+	const char *target;		 /* stage name or number; NULL: the last */
+	const struct platform *platform; /* NULL: the host's */
+	enum build_pull pull;
+	bool no_cache;
+	enum sandbox_network network; /* default of RUN */
+	const char *resolv_conf;
+	const char *extra_hosts;
+	unsigned jobs;
+	struct transport_options transport;
+};
+
+enum build_event_kind {
+	BUILD_EVENT_PLAN,     /* total: how many steps there are */
+	BUILD_EVENT_BEGIN,    /* step `step` begins; name is its text */
+	BUILD_EVENT_CACHED,   /* it was known: nothing is run */
+	BUILD_EVENT_DONE,     /* it ran; duration_ns */
+	BUILD_EVENT_FAILED,   /* it failed; the error follows from build_run() */
+	BUILD_EVENT_OUTPUT,   /* bytes a RUN wrote: stream 1 or 2, text, len */
+	BUILD_EVENT_TRANSFER, /* a base is fetched: `transfer` */
+	BUILD_EVENT_WARNING,  /* text */
+};
+
+struct build_event {
+	enum build_event_kind kind;
+	unsigned step; /* from 1; 0 for events of no step */
+	unsigned total;
+	const char *name; /* "[build 2/5] RUN make" */
+	const char *text;
+	size_t len;
+	int stream;
+	uint64_t duration_ns;
+	const struct transport_event *transfer;
+};
+
+typedef void build_listener(void *arg, const struct build_event *event);
+
+struct build_result {
+	struct digest id;  /* image id */
+	unsigned executed; /* steps that ran */
+	unsigned cached;   /* steps whose result was known */
+};
+
+/*
+ * Build. On success the image is in the store, named by each tag, and survives a power cut.
+ * Errors point into the Dockerfile where one line is at fault. On failure no name changes; what
+ * finished before stays usable as cache.
+ */
+int build_run(const struct build_options *options, build_listener *listener, void *arg,
+	      struct build_result *ret_result, struct err *err);
+
+/*
+ * Find an image: a name in normal or short form, or the beginning of an id. ERR_NOT_FOUND "No
+ * such image: NAME". `familiar` text is used in messages.
+ */
+int build_find_image(struct store *store, const char *name, struct digest *ret_id, struct err *err);
+
+/*
+ * Apply instructions that only concern the config (CMD, ENV, EXPOSE, ...) to an image, as
+ * `import --change` does; no history is left. ERR_INVALID for others.
+ */
+int build_apply_changes(struct image *image, const struct strv *changes, struct err *err);
+
+struct run_mount {
+	const char *source; /* absolute path of the host */
+	const char *target;
+	bool read_only;
+};
+
+struct run_options {
+	struct store *store;
+	struct digest image;
+	struct strv env;	 /* added to the image's */
+	const char *working_dir; /* NULL: the image's */
+	const char *user;	 /* NULL: the image's */
+	bool has_entrypoint;
+	struct strv entrypoint; /* replaces the image's, and its CMD then */
+	struct strv args;	/* replace CMD when there are any */
+	enum sandbox_network network;
+	const struct run_mount *mounts;
+	size_t n_mounts;
+	const char *hostname; /* NULL: the first 12 digits of a random id */
+	int stdin_fd;	      /* -1: /dev/null */
+	int *store_lock; /* the caller's lock of the store: closed, and set to -1, once the root is
+			  * mounted, so that a long run keeps nobody waiting */
+};
+
+/*
+ * The name of the store lock that is held, shared, while an image runs: an image is not removed
+ * while somebody holds it, and its layers are not since the image is there.
+ */
+#define BUILD_IMAGE_LOCK_MAX 80
+const char *build_image_lock(const struct digest *id, char name[BUILD_IMAGE_LOCK_MAX]);
+
+/*
+ * Run an image in the foreground in the sandbox of RUN, stdout and stderr inherited. What it
+ * writes to its root is thrown away. *ret_status is as docker's: the process's own, 128+n by a
+ * signal, 126 not executable, 127 not found (then 0 is returned and *err says why).
+ */
+int run_image(const struct run_options *options, int *ret_status, struct err *err);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BUILDER_INTERNAL_H
+#define BUILDER_INTERNAL_H
+
+/*
+ * builder/internal.h: what the files of builder/ tell each other, in the order of the data:
+ * plan, keys, cache, stages, steps.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/strv.h"
+#include "builder/build.h"
+#include "builder/copy.h"
+#include "builder/source.h"
+#include "dockerfile-parser/dockerfile.h"
+#include "layers/image.h"
+#include "layers/layer.h"
+#include "layers/store.h"
+
+struct arena;
+struct err;
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* --- scope.c: variables ------------------------------------------------------------------------
+ */
+
+/* An expand_lookup over a struct strv of "NAME=value". */
+const char *scope_lookup(void *env, const char *name, size_t name_len);
+
+/* Expand one word of an instruction; errors point at the word. The result is the caller's. */
+int scope_expand(const struct dockerfile *dockerfile, const struct strv *env,
+		 const struct word *word, char **ret_text, struct err *err);
+
+/* The ARGs that exist without being declared in FROM: TARGETPLATFORM and so on. */
+void scope_add_platforms(struct strv *args, const struct platform *target,
+			 const struct platform *build);
+bool scope_is_proxy(const char *name);
+
+/* --- plan.c: text to stages, pure
+ * ----------------------------------------------------------------- */
+
+enum stage_base {
+	STAGE_BASE_SCRATCH,
+	STAGE_BASE_STAGE,
+	STAGE_BASE_IMAGE,
+};
+
+struct plan_stage {
+	size_t index;
+	const char *name; /* lower case, NULL without AS */
+	const struct instruction *from;
+	enum stage_base base;
+	size_t base_stage;	/* STAGE_BASE_STAGE */
+	const char *base_image; /* STAGE_BASE_IMAGE: expanded, as written otherwise */
+	struct platform platform;
+	const struct instruction *steps; /* what follows FROM */
+	size_t n_steps;
+	bool needed; /* the target depends on it */
+};
+
+struct plan {
+	struct arena *arena;
+	const struct dockerfile *dockerfile;
+	struct plan_stage *stages;
+	size_t n_stages;
+	size_t target;
+	struct strv global_args; /* declared before the first FROM, with their values */
+	struct strv platform_args;
+	struct strv unused_args; /* names of --build-arg that nothing declares */
+};
+
+/*
+ * Split into stages, expand FROM, choose the target and what it depends on. Reads nothing but
+ * its arguments. Errors point into the Dockerfile.
+ */
+int plan_make(const struct dockerfile *dockerfile, const struct strv *build_args,
+	      const char *target, const struct platform *platform, struct plan **ret_plan,
+	      struct err *err);
+void plan_free(struct plan *plan);
+
+/* The stage that a --from or from= means when used in stage `before`: by name or number, only
+ * earlier ones. False when it names none (then it is an image). */
+bool plan_find_stage(const struct plan *plan, const char *name, size_t before, size_t *ret_index);
+
+/* --- key.c: inputs to key, pure
+ * ------------------------------------------------------------------- */
+
+/*
+ * A key is the sha256 over named parts, in order. The parts stay for `explain`: small ones as
+ * text, big ones as their digest. docs/cache-keys.md specifies the bytes.
+ */
+struct key {
+	struct hasher hasher;
+	json_t *parts; /* array of [name, value] */
+};
+
+void key_init(struct key *key, const char *kind);
+void key_release(struct key *key);
+void key_add(struct key *key, const char *name, const char *value);
+void key_add_digest(struct key *key, const char *name, const struct digest *digest);
+void key_add_strv(struct key *key, const char *name, const struct strv *values);
+void key_finish(struct key *key, struct digest *ret_key);
+
+#define cleanup_key __attribute__((__cleanup__(key_release)))
+
+/* --- cache.c: key to result
+ * ------------------------------------------------------------------------ */
+
+struct step_record {
+	struct layer layer;
+	struct digest key; /* parent of what follows; not the record's own when that is a quick key */
+	int64_t created;   /* ns since 1970, when the step ran */
+	uint64_t wall_ns, cpu_ns, peak_bytes;
+};
+
+/* ERR_NOT_FOUND when there is none, or its layer is gone; ERR_CORRUPT when it was damaged (once:
+ * it is set aside). */
+int cache_get(struct store *store, const struct digest *key, struct step_record *ret_record,
+	      struct err *err);
+int cache_put(struct store *store, const struct digest *key, const struct step_record *record,
+	      json_t *parts, struct err *err);
+
+/* --- stage.c, build.c: the state of a build
+ * ---------------------------------------------------------- */
+
+struct stage {
+	const struct plan_stage *plan;
+	bool started, done;
+	struct image *image; /* as built so far */
+	struct strv env;     /* of RUN and of expansion: the image's, then ENV and ARG as they come;
+			      * the last writer of a name wins */
+	struct strv args;    /* declared ARGs with their values ("" for none), for history */
+	struct digest key;   /* of the file system so far */
+	bool cmd_set;	     /* CMD came in this stage */
+	int64_t created;     /* ns; of the newest layer */
+	unsigned position;   /* steps begun, FROM is 1 */
+	unsigned count;	     /* steps in all */
+};
+
+struct builder {
+	const struct build_options *options;
+	build_listener *listener;
+	void *arg;
+	struct dockerfile *dockerfile;
+	struct plan *plan;
+	struct ignore *ignore;
+	struct source *context; /* opened when first needed */
+	struct stage *stages;	/* one per stage of the plan */
+	struct strv build_args; /* options', each name once */
+	unsigned step, total, executed, cached;
+	char name[512]; /* of the step under way */
+	uint64_t began;
+};
+
+/* Build a stage to its end unless that is done. */
+int stage_require(struct builder *builder, size_t index, struct err *err);
+
+/* Find or fetch an image; its config is the caller's. */
+int base_load(struct builder *builder, const struct dockerfile *dockerfile, struct range where,
+	      const char *name, const struct platform *platform, struct digest *ret_id,
+	      struct image **ret_image, struct err *err);
+
+/* Enter the user namespace (once) and clean tmp/. Before the first step that needs rights. */
+int builder_enter(struct builder *builder, struct err *err);
+
+/* Trees of the stage's layers, with events. */
+int builder_require_trees(struct builder *builder, const struct image *image, struct err *err);
+
+/* Announce the next step. */
+void builder_begin(struct builder *builder, struct stage *stage, const char *text);
+void builder_finish(struct builder *builder, bool cached);
+void builder_end(struct builder *builder, enum build_event_kind kind); /* counts nothing */
+
+/* The record of a key, unless --no-cache says that there is none. Damage is warned of. */
+bool builder_look_up(struct builder *builder, const struct digest *key,
+		     struct step_record *ret_record);
+void builder_warn(struct builder *builder, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void builder_event(struct builder *builder, struct build_event *event);
+
+/* The build context. */
+int builder_context(struct builder *builder, struct source **ret_source, struct err *err);
+
+/* --- steps: one function per instruction, in a table (step.c)
+ * ------------------------------------------- */
+
+typedef int step_function(struct builder *builder, struct stage *stage,
+			  const struct instruction *instruction, struct err *err);
+
+step_function step_run, step_copy, step_workdir;
+step_function step_arg, step_cmd, step_entrypoint, step_env, step_expose, step_healthcheck,
+	step_label, step_maintainer, step_onbuild, step_shell, step_stopsignal, step_user,
+	step_volume;
+
+int step_apply(struct builder *builder, struct stage *stage, const struct instruction *instruction,
+	       struct err *err);
+
+/* Whether the instruction makes a layer, and so counts as a step. */
+bool step_counts(const struct instruction *instruction);
+
+/* Adopt a step's result: layer, history, key. */
+void stage_add_result(struct stage *stage, const struct step_record *record,
+		      const struct digest *key, const char *created_by);
+
+/* A history entry without a layer. */
+void stage_add_history(struct stage *stage, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* "|2 A=1 B=2 " for history: the declared ARGs as RUN sees them; "" without ARGs. */
+void stage_args_prefix(const struct stage *stage, struct buf *out);
+
+/* path made absolute: joined to the stage's working directory, cleaned; a final slash kept when
+ * keep_slash. */
+char *stage_path(const struct stage *stage, const char *path, bool keep_slash);
+
+#endif

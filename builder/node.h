@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BUILDER_NODE_H
+#define BUILDER_NODE_H
+
+/*
+ * builder/node.h: what a source knows of its directory: a tree of nodes, each directory read when
+ * it is first asked for. Shared by source, walk, stat_index and copy; nobody else includes it. A
+ * source and its nodes are used by one thread; source_hash() spreads its own work.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "layers/entry.h"
+
+struct arena;
+struct err;
+struct ignore;
+struct stat_index;
+struct store;
+
+#define NODE_PATH_MAX	4096   /* bytes of a path under the source, with its NUL */
+#define NODE_XATTRS_MAX 262144 /* bytes of names and values on one file */
+
+/* Extended attributes in the form that the index keeps and keys hash: for each, sorted by name,
+ * the name and a NUL, the length of the value as 4 bytes (lowest first), the value. */
+struct xattr_pack {
+	uint32_t len; /* bytes */
+	unsigned char bytes[];
+};
+
+struct node {
+	const char *name;      /* "" for the root */
+	struct node *parent;   /* NULL for the root */
+	struct node *children; /* of a directory, once loaded; sorted by name */
+	uint64_t dev, ino, size, rdev;
+	int64_t mtime, ctime; /* ns since 1970 */
+	uint32_t mode;	      /* as st_mode */
+	uint32_t uid, gid;
+	uint32_t n_children;
+	struct digest digest; /* of a regular file's content; zero while not known */
+	union {
+		const char *link;		 /* of a symlink */
+		const struct xattr_pack *xattrs; /* of others; NULL when there are none */
+	};
+	bool loaded : 1;  /* a directory whose children are known */
+	bool maybe : 1;	  /* an ignored directory: there only for what a rule includes below */
+	bool hidden : 1;  /* such a directory with nothing in it: as if absent */
+	bool linked : 1;  /* a regular file with other names */
+	bool sound : 1;	  /* stat data vouches for digest and xattrs from now on */
+	bool queued : 1;  /* about to be hashed */
+	bool vouched : 1; /* digest came from the index */
+};
+
+struct source {
+	struct store *store; /* NULL for a root: it has no index */
+	char *path;	     /* of a context: absolute; of a root: what to call it */
+	int dir_fd;	     /* the caller's */
+	const struct ignore *ignore;
+	unsigned jobs;
+	bool has_ctime; /* the file system's ctime can be believed */
+	bool dirty;	/* the index on disk is not what we know */
+	bool damaged;	/* the index on disk was not readable */
+	struct stat_index *index;
+	struct arena *arena;
+	struct node root;
+	struct buf names;	       /* walk's scratch: the directory entries being read */
+	struct buf at;		       /* walk's scratch: a path */
+	char path_read[NODE_PATH_MAX]; /* walk's scratch: of the directory being read. Not on the
+					* stack: directories may be nested deeply */
+	bool *dir_matched; /* walk's scratch, with ignore: the rules' state of a directory, */
+	bool *matched;	   /* and of a member */
+};
+
+/* --- walk.c ----------------------------------------------------------------------------------- */
+
+/* Read a directory unless that was done. */
+int node_load(struct source *source, struct node *dir, struct err *err);
+
+/* The child of that name of a loaded directory, or NULL. */
+struct node *node_child(const struct node *dir, const char *name, size_t len);
+
+/* The path of node below `top` ("" for top itself; NULL top: from the source's root). Returns
+ * path. No node has a longer one: node_load() sees to it. */
+const char *node_path(const struct node *top, const struct node *node, char path[NODE_PATH_MAX]);
+
+/*
+ * Find a clean relative path below `from`, links followed inside the source, the last one with
+ * `follow`. *ret_node is NULL when nothing is there.
+ */
+int source_lookup(struct source *source, struct node *from, const char *path, bool follow,
+		  struct node **ret_node, struct err *err);
+
+/* --- source.c --------------------------------------------------------------------------------- */
+
+/* Give each of these regular files its digest and xattrs, where the index did not. */
+int source_hash(struct source *source, struct node **nodes, size_t n, struct err *err);
+
+/* Open a regular file whose digest is known. ERR_CORRUPT when it is not what it was then. */
+int node_open(struct source *source, const struct node *node, int *ret_fd, struct err *err);
+
+/* Whether an open file still has the stat data of its node. ERR_CORRUPT names it otherwise. */
+int node_check(struct source *source, const struct node *node, int fd, struct err *err);
+
+void node_set_stat(struct node *node, const struct stat *stat);
+
+/* --- xattrs.c --------------------------------------------------------------------------------- */
+
+/* Those of fd that belong into an image: *ret_list is NULL or the caller's (free()). */
+int xattrs_read(int fd, const char *path, struct xattr_pack **ret_list, struct err *err);
+
+/* From a member of an archive. NULL when there are none; else the caller's. */
+struct xattr_pack *xattrs_pack(const struct xattr *xattrs, size_t n);
+
+/* The list as entries have it: *ret_xattrs is the caller's (free()) and points into list, which
+ * may be NULL. */
+void xattrs_unpack(const struct xattr_pack *list, struct xattr **ret_xattrs, size_t *ret_n);
+
+/* Whether these bytes are such a list. */
+bool xattrs_are_sound(const unsigned char *bytes, size_t len);
+
+/* --- stat_index.c ----------------------------------------------------------------------------- */
+
+/* One file of an index, as it lies in the file. */
+struct index_record {
+	uint64_t dev, ino, size;
+	int64_t mtime, ctime;
+	struct digest digest;
+	uint32_t name;	 /* offset into the pool */
+	uint32_t xattrs; /* offset into the pool, of xattrs_len bytes */
+	uint32_t xattrs_len;
+	uint32_t unused;
+};
+
+/* The index of a context path. NULL when there is none, or with *ret_damaged set when it is not
+ * sound: an index is no more than a help. */
+struct stat_index *stat_index_open(struct store *store, const char *path, bool *ret_damaged);
+void stat_index_free(struct stat_index *index);
+
+/* The records of a directory, sorted by name; NULL and 0 for an unknown one. */
+const struct index_record *stat_index_find(const struct stat_index *index, const char *dir,
+					   size_t *ret_n);
+
+const char *stat_index_name(const struct stat_index *index, const struct index_record *record);
+const unsigned char *stat_index_xattrs(const struct stat_index *index,
+				       const struct index_record *record);
+
+/* Replace the index by what the source knows; directories that it did not look at keep their
+ * records. */
+int stat_index_save(const struct source *source, struct err *err);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef BUILDER_SELECTION_H
+#define BUILDER_SELECTION_H
+
+/*
+ * builder/selection.h: what a COPY has selected: one match for each source (a wildcard may have
+ * many), and the entries of each in canonical order. Shared by the copy_*.c.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "builder/copy.h"
+#include "builder/mode.h"
+#include "builder/node.h"
+
+struct ignore;
+struct tar_writer;
+struct assembly;
+
+/* One selected entry. */
+struct item {
+	struct node *node;
+	size_t match;
+	size_t group; /* files of one inode within a match: 1 + the first item of it; else 0 */
+	bool passage; /* a directory that is there only for what is selected below it */
+};
+
+/* One source: a file, or a directory whose members are copied. */
+struct match {
+	struct node *top;
+	const char *name; /* that a file gets in a directory: as it was found, links not followed */
+	size_t first, n;  /* items; of a directory not itself */
+};
+
+struct copy {
+	struct copy_request request;
+	struct arena *arena;
+	struct mode_change chmod; /* with request.chmod */
+	struct match *matches;
+	size_t n_matches, cap_matches;
+	struct item *items;
+	size_t n_items, cap_items;
+	struct ignore *excludes;
+	struct buf path; /* scratch */
+};
+
+/* --- copy.c ------------------------------------------------------------------------------------
+ */
+
+/* Digests and attributes of all items, those that are not known yet. */
+int copy_require_content(struct copy *copy, struct err *err);
+
+/* --- copy_select.c ---------------------------------------------------------------------------- */
+
+/* Resolve one pattern into matches and items. */
+int copy_select(struct copy *copy, const char *pattern, struct err *err);
+
+/* A path as BuildKit takes it: "/" put before it and cleaned; "" is the root. The caller's. */
+char *copy_clean_path(const char *path);
+
+/* --- copy_archive.c --------------------------------------------------------------------------- */
+
+struct unpacking {
+	struct store *store;
+	struct assembly *assembly;
+	bool chown;
+	unsigned uid, gid;
+	int scratch_fd;		      /* content of all archives, one after another */
+	uint64_t size;		      /* of it so far */
+	uint64_t first_group, groups; /* groups given out so far, above first_group */
+};
+
+/* Put the members of the archive under dir. `what` is what errors call it. */
+int archive_unpack(struct unpacking *unpacking, int fd, const char *what, const char *dir,
+		   struct err *err);
+
+/* --- copy_write.c ----------------------------------------------------------------------------- */
+
+struct writing {
+	struct source *source; /* of the files that have a node; read by its `jobs` threads */
+	struct assembly *assembly;
+	int scratch_fd;	   /* content of archives */
+	uint64_t n_groups; /* no entry has a higher one */
+	struct tar_writer *tar;
+};
+
+/* Write all entries, in canonical order. */
+int copy_write(struct writing *writing, struct err *err);
+
+#endif

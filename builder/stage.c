@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A stage: its base, then its instructions one by one. The state is an image (config and
+ * diff_ids) and the key of its file system; each step turns one state into the next.
+ */
+#include "builder/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#define HISTORY_COMMENT "cbuild.dockerfile.v1"
+
+/* The key of a base's file system: what it consists of, whatever it is called. */
+static void base_key(const struct image *image, struct digest *ret_key)
+{
+	char platform[PLATFORM_TEXT_MAX];
+	cleanup_key struct key key;
+
+	key_init(&key, "base");
+	key_add(&key, "platform", platform_format(&image->platform, platform));
+	for (size_t i = 0; i < image->n_layers; i++)
+		key_add_digest(&key, "diff_id", &image->diff_ids[i]);
+	key_finish(&key, ret_key);
+}
+
+/* The text of a trigger stands in no line of this file: its errors point at FROM. */
+static void point_at_base(struct instruction *instruction, struct range range)
+{
+	instruction->range = instruction->line_range = instruction->args_range = range;
+	for (size_t i = 0; i < instruction->n_args; i++)
+		instruction->args[i].range = range;
+	for (size_t i = 0; i < instruction->n_flags; i++)
+		instruction->flags[i].range = range;
+	for (size_t i = 0; i < instruction->n_heredocs; i++)
+		instruction->heredocs[i].range = range;
+}
+
+/* ONBUILD triggers of the base run as if they stood after FROM; the child does not keep them. */
+static int run_triggers(struct builder *builder, struct stage *stage, struct err *err)
+{
+	cleanup_strv struct strv triggers = stage->image->on_build;
+
+	stage->image->on_build = (struct strv)STRV_INIT;
+	for (size_t i = 0; i < triggers.n; i++) {
+		struct instruction *instruction;
+
+		if (dockerfile_parse_trigger(builder->dockerfile, triggers.v[i], &instruction,
+					     err) < 0)
+			return err_wrap(err, "ONBUILD trigger \"%s\" of the base image",
+					triggers.v[i]);
+		point_at_base(instruction, stage->plan->from->args[0].range);
+		if (step_counts(instruction)) {
+			stage->count++;
+			builder->total++;
+		}
+		if (step_apply(builder, stage, instruction, err) < 0)
+			return err_wrap(err, "ONBUILD trigger \"%s\" of the base image",
+					triggers.v[i]);
+	}
+	return 0;
+}
+
+static int start_from_stage(struct builder *builder, struct stage *stage, struct err *err)
+{
+	struct stage *base = &builder->stages[stage->plan->base_stage];
+
+	if (stage_require(builder, base->plan->index, err) < 0)
+		return -1;
+	stage->image = image_copy(base->image);
+	strv_extend(&stage->env, &base->env);
+	strv_extend(&stage->args, &base->args);
+	stage->key = base->key;
+	stage->created = base->created;
+	return 0;
+}
+
+static int start_from_image(struct builder *builder, struct stage *stage, struct err *err)
+{
+	const struct plan_stage *plan = stage->plan;
+	struct digest id;
+
+	if (base_load(builder, builder->dockerfile, plan->from->args[0].range, plan->base_image,
+		      &plan->platform, &id, &stage->image, err) < 0)
+		return -1;
+	base_key(stage->image, &stage->key);
+	stage->created = stage->image->created;
+	strv_extend(&stage->env, &stage->image->env);
+	return 0;
+}
+
+static void start_from_scratch(struct stage *stage)
+{
+	stage->image = image_new();
+	stage->image->platform = stage->plan->platform;
+	base_key(stage->image, &stage->key);
+}
+
+static int start(struct builder *builder, struct stage *stage, struct err *err)
+{
+	cleanup_free char *text = NULL;
+
+	if (stage->plan->base == STAGE_BASE_STAGE) {
+		if (start_from_stage(builder, stage, err) < 0)
+			return -1;
+	}
+	text = xasprintf("FROM %s", stage->plan->base == STAGE_BASE_IMAGE
+					    ? stage->plan->base_image
+					    : stage->plan->from->args[0].text);
+	builder_begin(builder, stage, text);
+	if (stage->plan->base == STAGE_BASE_IMAGE) {
+		if (start_from_image(builder, stage, err) < 0)
+			return -1;
+	} else if (stage->plan->base == STAGE_BASE_SCRATCH) {
+		start_from_scratch(stage);
+	}
+	if (!env_get(&stage->image->env, "PATH")) {
+		env_set(&stage->image->env, "PATH", DEFAULT_PATH);
+		env_set(&stage->env, "PATH", DEFAULT_PATH);
+	}
+	builder_end(builder, BUILD_EVENT_DONE);
+	return run_triggers(builder, stage, err);
+}
+
+int stage_require(struct builder *builder, size_t index, struct err *err)
+{
+	struct stage *stage = &builder->stages[index];
+
+	if (stage->done)
+		return 0;
+	if (stage->started)
+		return dockerfile_error(builder->dockerfile, stage->plan->from->range, ERR_INVALID,
+					err, "the stage depends on itself");
+	stage->started = true;
+	if (!stage->plan->needed)
+		builder->total += stage->count;
+	if (start(builder, stage, err) < 0)
+		return -1;
+	for (size_t i = 0; i < stage->plan->n_steps; i++)
+		if (step_apply(builder, stage, &stage->plan->steps[i], err) < 0)
+			return -1;
+	stage->done = true;
+	return 0;
+}
+
+static void add_history(struct stage *stage, char *created_by, bool empty)
+{
+	struct image_history entry = {
+		.created = stage->created,
+		.has_created = true,
+		.created_by = created_by,
+		.comment = (char *)HISTORY_COMMENT,
+		.empty_layer = empty,
+	};
+
+	image_add_history(stage->image, &entry);
+}
+
+void stage_add_result(struct stage *stage, const struct step_record *record,
+		      const struct digest *key, const char *created_by)
+{
+	stage->key = *key;
+	stage->created = record->created;
+	if (!record->layer.empty)
+		image_add_layer(stage->image, &record->layer.diff_id);
+	add_history(stage, (char *)created_by, record->layer.empty);
+}
+
+void stage_add_history(struct stage *stage, const char *format, ...)
+{
+	char *text;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		abort();
+	va_end(ap);
+	add_history(stage, text, true);
+	free(text);
+}
+
+void stage_args_prefix(const struct stage *stage, struct buf *out)
+{
+	if (!stage->args.n)
+		return;
+	buf_addf(out, "|%zu ", stage->args.n);
+	for (size_t i = 0; i < stage->args.n; i++) {
+		size_t len = strcspn(stage->args.v[i], "=");
+		const char *value = scope_lookup((void *)&stage->env, stage->args.v[i], len);
+
+		buf_addf(out, "%.*s=%s ", (int)len, stage->args.v[i], value ? value : "");
+	}
+}
+
+/* Lexical cleaning as Go's path.Join: what the links on the way mean is settled in the root. */
+static void clean_into(struct buf *out, const char *path)
+{
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		if (len == 2 && !strncmp(path, "..", 2)) {
+			while (out->len > 0 && out->data[out->len - 1] != '/')
+				out->data[--out->len] = '\0';
+			if (out->len > 0)
+				out->data[--out->len] = '\0';
+		} else if (len > 0 && !(len == 1 && *path == '.')) {
+			buf_addch(out, '/');
+			buf_add(out, path, len);
+		}
+		path += len;
+		while (*path == '/')
+			path++;
+	}
+}
+
+char *stage_path(const struct stage *stage, const char *path, bool keep_slash)
+{
+	size_t len = strlen(path);
+	bool slash = len > 0 && (path[len - 1] == '/' || !strcmp(path, ".") ||
+				 (len > 1 && !strcmp(path + len - 2, "/.")));
+	struct buf out;
+
+	buf_init(&out, DOCKERFILE_EXPANSION_MAX * 2);
+	if (*path != '/')
+		clean_into(&out, stage->image->working_dir);
+	clean_into(&out, path);
+	if (out.len == 0 || (slash && keep_slash))
+		buf_addch(&out, '/');
+	return buf_steal(&out);
+}
