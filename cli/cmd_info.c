@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* info, version and parse. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "cli/internal.h"
+#include "dockerfile-parser/dockerfile.h"
+#include "sandbox/userns.h"
+
+static int info_json(struct store *store, json_t **ret_value, struct err *err)
+{
+	cleanup_with(image_list_free) struct image_list *list = NULL;
+	struct userns_info probes;
+	char platform_text[PLATFORM_TEXT_MAX];
+	struct platform platform;
+	struct utsname kernel;
+	json_t *array = json_array();
+
+	if (image_list(store, &list, err) < 0) {
+		json_decref(array);
+		return -1;
+	}
+	userns_probe(store_path(store), &probes);
+	for (size_t i = 0; i < probes.n_probes; i++)
+		json_array_append_new(array,
+				      json_pack("{s:s, s:b, s:s}", "Name", probes.probes[i].name,
+						"Works", (int)probes.probes[i].ok, "Detail",
+						probes.probes[i].detail));
+	uname(&kernel);
+	platform_host(&platform);
+	*ret_value = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:o}", "Version", PACKAGE_VERSION,
+			       "Root", store_path(store), "Images", (int)list->n_images, "Platform",
+			       platform_format(&platform, platform_text), "KernelVersion",
+			       kernel.release, "Isolation", userns_rung_name(probes.rung), "Probes",
+			       array);
+	return 0;
+}
+
+static void print_info(const json_t *info)
+{
+	const json_t *probe;
+	size_t i;
+
+	printf("Version: %s\nStore: %s\nImages: %lld\nPlatform: %s\nKernel: %s\nIsolation: %s\n",
+	       json_string_value(json_object_get(info, "Version")),
+	       json_string_value(json_object_get(info, "Root")),
+	       json_integer_value(json_object_get(info, "Images")),
+	       json_string_value(json_object_get(info, "Platform")),
+	       json_string_value(json_object_get(info, "KernelVersion")),
+	       json_string_value(json_object_get(info, "Isolation")));
+	json_array_foreach(json_object_get(info, "Probes"), i, probe)
+		printf("  %-28s %s%s%s\n", json_string_value(json_object_get(probe, "Name")),
+		       json_is_true(json_object_get(probe, "Works")) ? "yes" : "no",
+		       *json_string_value(json_object_get(probe, "Detail")) ? ": " : "",
+		       json_string_value(json_object_get(probe, "Detail")));
+}
+
+int cmd_info(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	const char *format = NULL;
+	const struct opt opts[] = {
+		{ "format", 'f', OPT_STRING, &format, "TEMPLATE", "print by a template, or json" },
+	};
+	cleanup_json json_t *info = NULL;
+	struct store *store;
+	bool help;
+
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+		return -1;
+	if (help)
+		return EXIT_OK;
+	if (argc != 1)
+		return cli_usage(cli, err, "info takes no arguments");
+	if (cli_store(cli, &store, err) < 0 || info_json(store, &info, err) < 0)
+		return -1;
+	if (format)
+		return template_print(format, info, err);
+	print_info(info);
+	return EXIT_OK;
+}
+
+int cmd_version(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	const char *format = NULL;
+	const struct opt opts[] = {
+		{ "format", 'f', OPT_STRING, &format, "TEMPLATE", "print by a template, or json" },
+	};
+	char platform_text[PLATFORM_TEXT_MAX];
+	cleanup_json json_t *version = NULL;
+	struct platform platform;
+	bool help;
+
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+		return -1;
+	if (help)
+		return EXIT_OK;
+	if (argc != 1)
+		return cli_usage(cli, err, "version takes no arguments");
+	platform_host(&platform);
+	platform_format(&platform, platform_text);
+	version = json_pack("{s:{s:s, s:s}}", "Client", "Version", PACKAGE_VERSION, "Platform",
+			    platform_text);
+	if (format)
+		return template_print(format, version, err);
+	printf("cbuild version %s\nPlatform: %s\n", PACKAGE_VERSION, platform_text);
+	return EXIT_OK;
+}
+
+static int read_text(const char *path, struct buf *text, struct err *err)
+{
+	char block[16384];
+	ssize_t got;
+
+	if (strcmp(path, "-"))
+		return file_read_at(AT_FDCWD, path, text, err);
+	while ((got = read_all(STDIN_FILENO, block, sizeof(block))) > 0)
+		if (buf_add(text, block, (size_t)got) < 0)
+			return err_set(err, ERR_LIMIT, "larger than %d bytes", DOCKERFILE_MAX);
+	return got < 0 ? err_os(err, "read standard input") : 0;
+}
+
+int cmd_parse(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	bool as_json = false, help;
+	const struct opt opts[] = {
+		{ "json", 0, OPT_BOOL, &as_json, NULL, "as JSON (the one form there is)" },
+	};
+	struct dockerfile *dockerfile;
+	cleanup_free char *out = NULL;
+	cleanup_json json_t *tree = NULL;
+	cleanup_buf struct buf text;
+
+	buf_init(&text, DOCKERFILE_MAX);
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+		return -1;
+	if (help)
+		return EXIT_OK;
+	if (argc != 2 || !as_json)
+		return cli_usage(cli, err, "parse needs --json and one file, or -");
+	if (read_text(argv[1], &text, err) < 0 ||
+	    dockerfile_parse(strcmp(argv[1], "-") ? argv[1] : "Dockerfile", text.data, text.len,
+			     &dockerfile, err) < 0)
+		return -1;
+	tree = dockerfile_to_json(dockerfile);
+	dockerfile_free(dockerfile);
+	out = js_dump_indented(tree, 2);
+	printf("%s\n", out);
+	return EXIT_OK;
+}

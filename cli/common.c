@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "cli/internal.h"
+#include "registry/reference.h"
+
+int cli_name(struct cli *cli, const char *text, struct strv *ret_names, struct err *err)
+{
+	char name[REFERENCE_TEXT_MAX];
+	struct reference reference;
+	struct err why = ERR_INIT;
+
+	if (reference_parse(text, &reference, &why) < 0)
+		return cli_usage(cli, err, "invalid name \"%s\": %s", text, why.message);
+	if (reference.has_digest)
+		return cli_usage(cli, err, "invalid name \"%s\": a digest cannot be given here",
+				 text);
+	strv_add(ret_names, reference_format(&reference, name));
+	return 0;
+}
+
+int cli_network(struct cli *cli, const char *text, enum sandbox_network *ret_network,
+		struct err *err)
+{
+	if (!text || !strcmp(text, "default") || !strcmp(text, "host"))
+		*ret_network = SANDBOX_NETWORK_HOST;
+	else if (!strcmp(text, "none"))
+		*ret_network = SANDBOX_NETWORK_NONE;
+	else
+		return cli_usage(cli, err, "--network: expected default, host or none, got \"%s\"",
+				 text);
+	return 0;
+}
+
+int cli_hosts(struct cli *cli, const struct strv *hosts, char **ret_text, struct err *err)
+{
+	struct buf lines;
+
+	*ret_text = NULL;
+	buf_init(&lines, 1024 * 1024);
+	for (size_t i = 0; i < hosts->n; i++) {
+		size_t len = strcspn(hosts->v[i], ":=");
+		const char *address = hosts->v[i] + len + (hosts->v[i][len] != '\0');
+		size_t address_len = strlen(address);
+
+		if (!len || !address_len || strpbrk(hosts->v[i], " \t\n\r")) {
+			buf_release(&lines);
+			return cli_usage(cli, err, "--add-host: expected HOST:ADDRESS, got \"%s\"",
+					 hosts->v[i]);
+		}
+		if (*address == '[' && address[address_len - 1] == ']') {
+			address++;
+			address_len -= 2;
+		}
+		buf_addf(&lines, "%.*s\t%.*s\n", (int)address_len, address, (int)len, hosts->v[i]);
+	}
+	if (hosts->n)
+		*ret_text = buf_steal(&lines);
+	buf_release(&lines);
+	return 0;
+}

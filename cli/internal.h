@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CLI_INTERNAL_H
+#define CLI_INTERNAL_H
+
+/* cli/internal.h: commands, options, rendering: the one room that prints and reads the
+ * environment. Results go to stdout, progress and messages to stderr. */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/strv.h"
+#include "builder/build.h"
+#include "layers/image.h"
+#include "layers/layer.h"
+#include "layers/store.h"
+
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1, /* the build or transfer failed */
+	EXIT_USAGE = 2,	 /* the command line is wrong */
+	EXIT_RUN = 125,	 /* `cbuild run` itself failed, as docker has it */
+};
+
+/* What every command gets. */
+struct cli {
+	const char *program; /* argv[0]'s last part */
+	const struct command *command;
+	char *root;		 /* the store's path */
+	struct store *store;	 /* opened by cli_store() */
+	int store_lock;		 /* held while the store is used, -1 before */
+	char *helper;		 /* path of cbuild-registry */
+	struct strv environment; /* for the helper */
+	bool usage;		 /* the error is the command line's */
+};
+
+/* --- commands (main.c) -------------------------------------------------------------------------
+ */
+
+/* Returns an exit status, or -1 with *err: then main prints it and exits 2 for usage errors, 1
+ * for others. argv[0] is the command's name. */
+typedef int command_function(struct cli *cli, int argc, char **argv, struct err *err);
+
+struct command {
+	const char *name;
+	command_function *function;
+	const char *synopsis; /* "build [OPTIONS] PATH | -" without the program */
+	const char *summary;
+};
+
+command_function cmd_build, cmd_history, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_load,
+	cmd_parse, cmd_pull, cmd_push, cmd_rmi, cmd_run, cmd_save, cmd_tag, cmd_version;
+
+/*
+ * The store, opened (and made) at first use, and locked: many commands share it; one that removes
+ * things has it alone and waits for the others.
+ */
+int cli_store(struct cli *cli, struct store **ret_store, struct err *err);
+int cli_store_alone(struct cli *cli, struct store **ret_store, struct err *err);
+
+/* Fill *err for a mistake on the command line. Returns -1. */
+int cli_usage(struct cli *cli, struct err *err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* transport_options for a command: helper, environment, insecure, authfile. */
+struct transport_options cli_transport(struct cli *cli);
+
+/* Flush stdout; a full disk or closed pipe is an error. */
+int cli_flush(struct err *err);
+
+/* --- options (opts.c) ----------------------------------------------------------------------------
+ */
+
+enum opt_kind {
+	OPT_BOOL,     /* bool *; --name, --name=true, --name=false */
+	OPT_STRING,   /* const char **; the last one wins */
+	OPT_LIST,     /* struct strv *; each occurrence is added */
+	OPT_OPTIONAL, /* const char **; --name gives "", --name=value the value */
+};
+
+struct opt {
+	const char *name; /* without dashes */
+	char letter;	  /* 0 for none */
+	enum opt_kind kind;
+	void *place;
+	const char *value_name; /* "NAME[:TAG]", NULL for OPT_BOOL */
+	const char *help;	/* NULL: accepted for scripts, not shown */
+};
+
+/*
+ * Parse argv[1..]. Positional arguments are left in argv[1..*argc-1]. With `stop`, the first
+ * positional ends the options (cbuild run IMAGE COMMAND --flag). --help prints the help and sets
+ * *ret_help. Unknown options are usage errors with a suggestion.
+ */
+int opts_parse(struct cli *cli, const struct opt *opts, size_t n, bool stop, int *argc, char **argv,
+	       bool *ret_help, struct err *err);
+
+/* --- text (text.c, table.c, template.c)
+ * ------------------------------------------------------------- */
+
+/* "1.23MB" as docker writes sizes: powers of 1000, four digits. */
+#define SIZE_TEXT_MAX 32
+const char *text_size(uint64_t bytes, char text[SIZE_TEXT_MAX]);
+
+/* "3 minutes ago", as docker. */
+#define AGO_TEXT_MAX 64
+const char *text_ago(int64_t then_ns, char text[AGO_TEXT_MAX]);
+
+/* The first 12 digits of an id, or with `whole` "sha256:" and all. */
+const char *text_id(const struct digest *id, bool whole, char text[DIGEST_TEXT_MAX]);
+
+/*
+ * Text of an image as a cell of a table: control characters become blanks, and what is longer
+ * than max characters is cut with an ellipsis. NULL is "". free() it.
+ */
+char *text_cell(const char *text, size_t max);
+
+/* Print bytes of a process or of the outside to stderr with control characters made harmless. */
+void text_print_safe(const char *text, size_t len);
+
+/* Rows of cells, columns as wide as needed, three blanks between, no trailing blanks. */
+struct table {
+	size_t columns;
+	struct strv cells;
+};
+void table_print(const struct table *table);
+
+/*
+ * Go templates, the part that scripts use: {{.Field.Field}}, {{json .Field}}, {{"text"}} and
+ * literal text with \n and \t, over a JSON value. "json" alone prints the whole value. What it
+ * does not know is a usage error.
+ */
+int template_print(const char *template, const json_t *value, struct err *err);
+
+/* --- progress of builds and transfers (progress.c)
+ * ------------------------------------------------------ */
+
+enum progress_mode {
+	PROGRESS_PLAIN,
+	PROGRESS_QUIET,
+};
+
+struct progress {
+	enum progress_mode mode;
+	uint64_t began; /* monotonic ns */
+	unsigned step;	/* whose output line is open */
+	bool line_open;
+	struct buf *lines;  /* output of the step under way, shown again when it fails quietly */
+	uint64_t noted;	    /* when a transfer was last shown */
+	struct digest last; /* blob that was shown last */
+};
+
+void progress_init(struct progress *progress, enum progress_mode mode);
+void progress_release(struct progress *progress);
+void progress_build(void *arg, const struct build_event *event);	/* a build_listener */
+void progress_transfer(void *arg, const struct transport_event *event); /* a transport_listener */
+
+/* --- shared by commands (common.c)
+ * -------------------------------------------------------------------------- */
+
+/* A name for -t, tag, push: normal form, tag required or latest, no digest. */
+int cli_name(struct cli *cli, const char *text, struct strv *ret_names, struct err *err);
+
+/* host, none or default. */
+int cli_network(struct cli *cli, const char *text, enum sandbox_network *ret_network,
+		struct err *err);
+
+/* --add-host lines as /etc/hosts has them. free() the text. */
+int cli_hosts(struct cli *cli, const struct strv *hosts, char **ret_text, struct err *err);
+
+#endif

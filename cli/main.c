@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cbuild [--root DIR] COMMAND ...; `build` is meant when no command is named. Errors are printed
+ * here and nowhere else.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "cli/internal.h"
+#include "dockerfile-parser/dockerfile.h"
+
+extern char **environ;
+
+static const struct command commands[] = {
+	{ "build", cmd_build, "build [OPTIONS] PATH | -", "Build an image from a Dockerfile" },
+	{ "history", cmd_history, "history [OPTIONS] IMAGE", "Show the history of an image" },
+	{ "images", cmd_images, "images [OPTIONS] [REPOSITORY[:TAG]]", "List images" },
+	{ "import", cmd_import, "import [OPTIONS] FILE|- [REPOSITORY[:TAG]]",
+	  "Make an image from the tar of a root file system" },
+	{ "info", cmd_info, "info", "Show the store and what this machine allows" },
+	{ "inspect", cmd_inspect, "inspect [OPTIONS] IMAGE...", "Show images in detail, as JSON" },
+	{ "load", cmd_load, "load [OPTIONS]", "Load images from an archive" },
+	{ "parse", cmd_parse, "parse --json FILE|-", "Print the syntax tree of a Dockerfile" },
+	{ "pull", cmd_pull, "pull [OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry" },
+	{ "push", cmd_push, "push [OPTIONS] NAME[:TAG]", "Send an image to a registry" },
+	{ "rmi", cmd_rmi, "rmi [OPTIONS] IMAGE...", "Remove images" },
+	{ "run", cmd_run, "run [OPTIONS] IMAGE [COMMAND] [ARG...]",
+	  "Run an image in the foreground, in the sandbox of RUN" },
+	{ "save", cmd_save, "save [OPTIONS] IMAGE...", "Write images to an archive" },
+	{ "tag", cmd_tag, "tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image a name" },
+	{ "version", cmd_version, "version", "Show the version" },
+};
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static void print_help(void)
+{
+	printf("Usage: cbuild [--root DIR] [COMMAND] [OPTIONS]\n\n"
+	       "Builds container images from Dockerfiles: no daemon, no root, no network needed.\n"
+	       "Without a command, `build` is meant: cbuild -t p1 .\n\nCommands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+	printf("\nOptions:\n"
+	       "  --root DIR   the store (default: $CBUILD_ROOT, else /var/lib/cbuild for root,\n"
+	       "               $XDG_DATA_HOME/cbuild for users)\n"
+	       "  --version    show the version\n\n"
+	       "`cbuild COMMAND --help` shows the options of a command.\n");
+}
+
+int cli_usage(struct cli *cli, struct err *err, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	cli->usage = true;
+	return err_set(err, ERR_INVALID, "%s", text);
+}
+
+/* A word that is no command is build's context when it can be one. */
+static int choose_command(struct cli *cli, const char *word, struct err *err)
+{
+	const char *names[ARRAY_SIZE(commands)];
+	struct stat st;
+	const char *near;
+
+	cli->command = find_command(word ? word : "build");
+	if (cli->command)
+		return 0;
+	if (*word == '-' || strchr(word, '/') || strstr(word, "://") || stat(word, &st) == 0) {
+		cli->command = find_command("build");
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		names[i] = commands[i].name;
+	near = suggest(word, names, ARRAY_SIZE(names));
+	return cli_usage(cli, err, "unknown command \"%s\"%s%s%s", word,
+			 near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
+}
+
+static char *default_root(void)
+{
+	const char *root = getenv("CBUILD_ROOT");
+	const char *data = getenv("XDG_DATA_HOME");
+	const char *home = getenv("HOME");
+
+	if (root && *root)
+		return xstrdup(root);
+	if (geteuid() == 0)
+		return xstrdup("/var/lib/cbuild");
+	if (data && *data == '/')
+		return xasprintf("%s/cbuild", data);
+	return xasprintf("%s/.local/share/cbuild", home && *home ? home : "/tmp");
+}
+
+/* $CBUILD_LIBEXEC_DIR, then beside this executable (a build tree), then where it is installed. */
+static char *find_helper(void)
+{
+	const char *dir = getenv("CBUILD_LIBEXEC_DIR");
+	char self[PATH_MAX];
+	ssize_t len;
+
+	if (dir && *dir)
+		return xasprintf("%s/cbuild-registry", dir);
+	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (len > 0) {
+		char *slash;
+
+		self[len] = '\0';
+		slash = strrchr(self, '/');
+		if (slash) {
+			cleanup_free char *beside = NULL;
+
+			*slash = '\0';
+			beside = xasprintf("%s/cbuild-registry", self);
+			if (access(beside, X_OK) == 0)
+				return steal_pointer(&beside);
+		}
+	}
+	return xstrdup(CBUILD_LIBEXECDIR "/cbuild-registry");
+}
+
+static int open_store(struct cli *cli, bool alone, struct store **ret_store, struct err *err)
+{
+	if (!cli->store && (store_open(cli->root, true, &cli->store, err) < 0 ||
+			    store_lock(cli->store, "store", alone, false, &cli->store_lock, err) < 0))
+		return -1;
+	*ret_store = cli->store;
+	return 0;
+}
+
+int cli_store(struct cli *cli, struct store **ret_store, struct err *err)
+{
+	return open_store(cli, false, ret_store, err);
+}
+
+int cli_store_alone(struct cli *cli, struct store **ret_store, struct err *err)
+{
+	return open_store(cli, true, ret_store, err);
+}
+
+struct transport_options cli_transport(struct cli *cli)
+{
+	if (!cli->helper) {
+		cli->helper = find_helper();
+		for (char **name = environ; *name; name++)
+			strv_add(&cli->environment, *name);
+	}
+	return (struct transport_options){
+		.helper = cli->helper,
+		.environment = (const char *const *)strv_argv(&cli->environment),
+		.compression = COMPRESSION_GZIP,
+	};
+}
+
+int cli_flush(struct err *err)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return err_os(err, "write to standard output");
+	return 0;
+}
+
+static void print_error(const struct cli *cli, const struct err *err)
+{
+	fflush(stdout);
+	fprintf(stderr, "cbuild: ");
+	text_print_safe(err->message, strlen(err->message));
+	fputc('\n', stderr);
+	if (cli->usage)
+		fprintf(stderr, "See 'cbuild %s%s--help'.\n",
+			cli->command ? cli->command->name : "", cli->command ? " " : "");
+}
+
+/* --root and the like, before the command. *ret_done: nothing more is to be done. */
+static int global_options(struct cli *cli, int *argc, char ***argv, bool *ret_done, struct err *err)
+{
+	*ret_done = false;
+	while (*argc > 1) {
+		char *word = (*argv)[1];
+
+		if (!strncmp(word, "--root=", 7)) {
+			free(cli->root);
+			cli->root = xstrdup(word + 7);
+		} else if (!strcmp(word, "--root")) {
+			if (*argc < 3)
+				return cli_usage(cli, err, "--root needs a directory");
+			free(cli->root);
+			cli->root = xstrdup((*argv)[2]);
+			++*argv;
+			--*argc;
+		} else if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
+			print_help();
+			*ret_done = true;
+			return 0;
+		} else if (!strcmp(word, "--version")) {
+			printf("cbuild %s\n", PACKAGE_VERSION);
+			*ret_done = true;
+			return 0;
+		} else {
+			return 0;
+		}
+		++*argv;
+		--*argc;
+	}
+	return 0;
+}
+
+static int run(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	bool done;
+
+	if (global_options(cli, &argc, &argv, &done, err) < 0)
+		return -1;
+	if (done)
+		return cli_flush(err);
+	if (argc < 2) {
+		print_help();
+		return cli_flush(err);
+	}
+	if (choose_command(cli, argv[1], err) < 0)
+		return -1;
+	if (find_command(argv[1])) { /* else argv[0] stands for the word that was left out */
+		argv++;
+		argc--;
+	}
+	if (!*cli->root)
+		return cli_usage(cli, err, "--root: the path is empty");
+	return cli->command->function(cli, argc, argv, err);
+}
+
+/* Descriptors 0 to 2 exist, so that no file of ours becomes one of them. */
+static void open_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .root = default_root(), .store_lock = -1 };
+	struct err err = ERR_INIT;
+	int status;
+
+	open_standard_streams();
+	signal(SIGPIPE, SIG_IGN);
+	status = run(&cli, argc, argv, &err);
+	if (status >= 0 && cli_flush(&err) < 0)
+		status = -1;
+	if (status < 0) {
+		print_error(&cli, &err);
+		status = cli.command && cli.command->function == cmd_run ? EXIT_RUN
+			 : cli.usage					 ? EXIT_USAGE
+									 : EXIT_FAILED;
+	}
+	store_free(cli.store);
+	if (cli.store_lock >= 0)
+		close(cli.store_lock);
+	strv_release(&cli.environment);
+	free(cli.helper);
+	free(cli.root);
+	return status;
+}
