@@ -5,7 +5,8 @@
  * merged lower root is left out of the tar and removed from the directory:
  *  1. Equal is: type, mode, owner, times, extended attributes, link target, content. Times are
  *     compared in nanoseconds, and content always: equal times prove nothing.
- *  2. A directory that is equal stays when something below it stays; it is then "implied".
+ *  2. A directory that is equal stays, and is in the tar, when something below it stays: who
+ *     unpacks a layer by itself would else make it with an owner and a mode of its own choice.
  *  3. A name with several links in the upper directory stays, else the others had no first name.
  *  4. Whiteouts and opaque marks over nothing go. Overlay marks every directory that is made in a
  *     merged one as opaque.
@@ -30,7 +31,9 @@ struct level {
 	struct root_dir lower;	 /* the merged directory below, when has_lower */
 	struct root_found found; /* and what it is */
 	bool has_lower;		 /* members may be in the lower root */
-	bool unchanged;		 /* equal to the lower one: not in the tar */
+	bool unchanged;		 /* equal to the lower one */
+	char *path;		 /* of one that is unchanged and not in the tar (yet), else NULL */
+	struct stat stat;
 	bool dirty;		 /* something was removed from it here */
 	size_t kept;		 /* members that stay */
 };
@@ -200,9 +203,49 @@ static int leave_out(struct level *parent, const struct walk_item *item, int fla
 	return 0;
 }
 
+static int write_parent(struct diff *diff, struct level *level, struct err *err)
+{
+	cleanup_fd int lower_fd = -1;
+	struct entry entry = {
+		.path = level->path,
+		.type = ENTRY_DIRECTORY,
+		.mode = level->stat.st_mode & 07777,
+		.uid = level->stat.st_uid,
+		.gid = level->stat.st_gid,
+		.mtime = level->stat.st_mtime,
+	};
+
+	diff->lower_xattrs.n = 0;
+	if (!level->found.implied) {
+		lower_fd = root_open_in(diff->lower, level->found.layer, level->path, err);
+		if (lower_fd < 0 || xattr_list_read(&diff->lower_xattrs, lower_fd, err) < 0)
+			return -1;
+	}
+	entry.xattrs = diff->lower_xattrs.v;
+	entry.n_xattrs = diff->lower_xattrs.n;
+	return tar_writer_entry(diff->tar, &entry, err);
+}
+
+/* Something below stays: the unchanged directories on the way to it are named. */
+static int write_parents(struct diff *diff, struct err *err)
+{
+	for (size_t i = 1; i < diff->depth; i++) {
+		struct level *level = &diff->levels[i];
+
+		if (!level->path)
+			continue;
+		if (write_parent(diff, level, err) < 0)
+			return -1;
+		free(steal_pointer(&level->path));
+	}
+	return 0;
+}
+
 static int keep(struct diff *diff, struct level *parent, const struct walk_item *item, int fd,
 		struct err *err)
 {
+	if (write_parents(diff, err) < 0)
+		return -1;
 	parent->kept++;
 	diff->empty = false;
 	return walk_write(diff->walk, item, fd, diff->tar, err);
@@ -251,7 +294,8 @@ static int write_directory(struct diff *diff, const struct walk_item *item, bool
 	struct entry mark = { .path = item->path, .type = ENTRY_OPAQUE };
 
 	diff->empty = false;
-	if (walk_write(diff->walk, item, item->fd, diff->tar, err) < 0)
+	if (write_parents(diff, err) < 0 ||
+	    walk_write(diff->walk, item, item->fd, diff->tar, err) < 0)
 		return -1;
 	return opaque ? tar_writer_entry(diff->tar, &mark, err) : 0;
 }
@@ -290,6 +334,10 @@ static int enter_directory(struct diff *diff, const struct walk_item *item, stru
 	}
 	diff->levels = grow_vector(diff->levels, diff->depth, &diff->cap, sizeof(*diff->levels));
 	diff->levels[diff->depth++] = level;
+	if (level.unchanged) {
+		diff->levels[diff->depth - 1].path = xstrdup(item->path);
+		diff->levels[diff->depth - 1].stat = item->stat;
+	}
 	hides = item->opaque && level.found.kind == ROOT_DIRECTORY;
 	if (item->opaque && !hides && fremovexattr(item->fd, diff->opaque_name) < 0)
 		return err_os(err, "remove the opaque mark of %s", item->path);
@@ -312,13 +360,13 @@ static int leave_directory(struct diff *diff, const struct walk_item *item, stru
 	struct level *parent = diff->depth ? &diff->levels[diff->depth - 1] : NULL;
 
 	root_dir_release(&level.lower);
+	free(level.path);
 	if (parent && level.unchanged && !level.kept)
 		return leave_out(parent, item, AT_REMOVEDIR, err);
 	if (parent)
 		parent->kept++;
-	if (level.unchanged &&
-	    buf_add(diff->result->implied, item->path, strlen(item->path) + 1) < 0)
-		return err_set(err, ERR_LIMIT, "too many directories in the layer");
+	if (!parent && level.unchanged)
+		diff->result->root_implied = true;
 	return level.dirty || !parent ? restore_times(item, &level, err) : 0;
 }
 
@@ -347,29 +395,6 @@ static int take_all(struct diff *diff, struct err *err)
 	return more < 0 ? -1 : tar_writer_end(diff->tar, err);
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-	return entry_path_compare(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Directories were noted when they were left; the list is in the order of paths. */
-static void sort_paths(struct buf *paths)
-{
-	cleanup_free char *text = xmalloc(paths->len + 1);
-	size_t len = paths->len;
-	struct path_set set;
-
-	memcpy(text, paths->data, len);
-	if (path_set_parse(steal_pointer(&text), len, &set) < 0)
-		return;
-	if (set.n > 1)
-		qsort(set.paths, set.n, sizeof(*set.paths), compare_paths);
-	buf_clear(paths);
-	for (size_t i = 0; i < set.n; i++)
-		buf_add(paths, set.paths[i], strlen(set.paths[i]) + 1);
-	path_set_release(&set);
-}
-
 int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct diff_result *result,
 	       struct err *err)
 {
@@ -389,14 +414,15 @@ int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct 
 	xattr_list_init(&diff.upper_xattrs);
 	xattr_list_init(&diff.lower_xattrs);
 	bad = take_all(&diff, err);
-	while (diff.depth > 0)
+	while (diff.depth > 0) {
 		root_dir_release(&diff.levels[--diff.depth].lower);
+		free(diff.levels[diff.depth].path);
+	}
 	free(diff.levels);
 	xattr_list_release(&diff.upper_xattrs);
 	xattr_list_release(&diff.lower_xattrs);
 	if (bad)
 		return -1;
-	sort_paths(result->implied);
 	result->empty = diff.empty;
 	return 0;
 }

@@ -442,6 +442,13 @@ int root_read_link(struct root *root, const struct root_found *found, const char
 		   char target[ENTRY_PATH_MAX], struct err *err);
 
 /* The directories that layer (a tree) has without naming them. */
+/* The layers it was opened with and those that were pushed, bottom first. */
+const struct digest *root_diff_id(const struct root *root, size_t layer);
+struct store *root_store(const struct root *root);
+
+/* Look into the trees of all layers from now on; ERR_NOT_FOUND names one that is not unpacked. */
+int root_use_trees(struct root *root, struct err *err);
+
 int root_implied(struct root *root, size_t layer, const struct path_set **ret_set,
 		 struct err *err);
 
@@ -468,14 +475,14 @@ int scratch_make(struct scratch *scratch, const char *name, char **ret_path, int
 
 struct diff_result {
 	bool empty;
-	unsigned sockets; /* left out */
-	struct buf *implied;
+	unsigned sockets;  /* left out */
+	bool root_implied; /* the root itself is not in the tar */
 };
 
 /*
  * Write what the directory upper_fd changes in the merged root `lower` as a layer, and remove
- * from it what was left out: afterwards the directory and the tar say the same. Paths of
- * directories that are there but not in the tar go to result->implied, as in trees/<hex>/implied.
+ * from it what was left out: afterwards the directory and the tar say the same, but for the root,
+ * which the tar names only when it was changed.
  */
 int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar,
 	       struct diff_result *result, struct err *err);

@@ -99,6 +99,10 @@ struct root;
 int root_open(struct store *store, const struct digest *diff_ids, size_t n,
 	      struct root **ret_root, struct err *err);
 void root_free(struct root *root);
+
+/* One layer more on top; what is open stays open. How many there are. */
+int root_push(struct root *root, const struct digest *diff_id, struct err *err);
+size_t root_count(const struct root *root);
 DEFINE_CLEANUP(struct root *, root_free)
 
 #define ROOT_PATH_MAX 4096
@@ -141,9 +145,10 @@ struct snapshot {
 	char *work;
 };
 
-/* Trees must be there (layer_require_trees()). */
-int snapshot_prepare(struct store *store, const struct digest *diff_ids, size_t n, bool writable,
-		     struct snapshot **ret_snapshot, struct err *err);
+/* Over the layers of the root, which must outlive the snapshot and stay as it is. Their trees must
+ * be there (layer_require_trees()). */
+int snapshot_prepare(struct root *root, bool writable, struct snapshot **ret_snapshot,
+		     struct err *err);
 
 /*
  * What the upper directory holds becomes a layer: unchanged copy-ups are left out, whiteouts and

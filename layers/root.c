@@ -20,6 +20,16 @@
 #include "layers/internal.h"
 #include "layers/store.h"
 
+enum look_kind { LOOK_ABSENT, LOOK_WHITEOUT, LOOK_OTHER, LOOK_DIRECTORY };
+
+/* What one layer has at a path. */
+struct look {
+	enum look_kind kind;
+	struct stat stat;
+	bool named;  /* a directory that the layer's tar names */
+	bool opaque; /* a directory that hides what is below it; told only when asked */
+};
+
 struct root_layer {
 	struct digest diff_id;
 	bool loaded, has_implied;
@@ -27,13 +37,15 @@ struct root_layer {
 	struct path_set implied;
 	int blob_fd; /* of its tar, or -1 */
 	struct tar_index *index;
+	bool has_top; /* every lookup begins with the layer's root: it is kept */
+	struct look top;
 };
 
 struct root {
 	struct store *store;
 	const char *opaque_name;
 	struct root_layer *layers; /* bottom first */
-	size_t n;
+	size_t n, cap;
 };
 
 void root_free(struct root *root)
@@ -56,23 +68,43 @@ void root_free(struct root *root)
 int root_open(struct store *store, const struct digest *diff_ids, size_t n, struct root **ret_root,
 	      struct err *err)
 {
-	struct root *root;
+	cleanup_with(root_free) struct root *root = xcalloc(1, sizeof(*root));
 
-	if (n > ROOT_LAYERS_MAX)
-		return err_set(err, ERR_LIMIT, "%zu layers, more than %d", n, ROOT_LAYERS_MAX);
-	root = xcalloc(1, sizeof(*root));
 	root->store = store;
 	root->opaque_name = overlay_opaque_name();
-	root->layers = xcalloc(n + 1, sizeof(*root->layers));
-	root->n = n;
 	for (size_t i = 0; i < n; i++)
-		root->layers[i] = (struct root_layer){
-			.diff_id = diff_ids[i],
-			.fs_fd = -1,
-			.blob_fd = -1,
-		};
-	*ret_root = root;
+		if (root_push(root, &diff_ids[i], err) < 0)
+			return -1;
+	*ret_root = steal_pointer(&root);
 	return 0;
+}
+
+int root_push(struct root *root, const struct digest *diff_id, struct err *err)
+{
+	if (root->n == ROOT_LAYERS_MAX)
+		return err_set(err, ERR_LIMIT, "more than %d layers", ROOT_LAYERS_MAX);
+	root->layers = grow_vector(root->layers, root->n, &root->cap, sizeof(*root->layers));
+	root->layers[root->n++] = (struct root_layer){
+		.diff_id = *diff_id,
+		.fs_fd = -1,
+		.blob_fd = -1,
+	};
+	return 0;
+}
+
+size_t root_count(const struct root *root)
+{
+	return root->n;
+}
+
+const struct digest *root_diff_id(const struct root *root, size_t layer)
+{
+	return &root->layers[layer].diff_id;
+}
+
+struct store *root_store(const struct root *root)
+{
+	return root->store;
 }
 
 /* --- one layer -------------------------------------------------------------------------------- */
@@ -104,6 +136,26 @@ static int load(struct root *root, struct root_layer *layer, struct err *err)
 	return 0;
 }
 
+int root_use_trees(struct root *root, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	for (size_t i = 0; i < root->n; i++) {
+		struct root_layer *layer = &root->layers[i];
+
+		if (layer->fs_fd >= 0)
+			continue;
+		if (!tree_exists(root->store, &layer->diff_id))
+			return err_set(err, ERR_NOT_FOUND, "layer %s is not unpacked",
+				       digest_format(&layer->diff_id, text));
+		tar_index_free(steal_pointer(&layer->index));
+		layer->loaded = false;
+		if (load(root, layer, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 bool root_is_ready(struct store *store, const struct digest *diff_ids, size_t n)
 {
 	struct err ignored = ERR_INIT;
@@ -130,16 +182,6 @@ int root_implied(struct root *root, size_t at, const struct path_set **ret_set, 
 	*ret_set = &layer->implied;
 	return 0;
 }
-
-enum look_kind { LOOK_ABSENT, LOOK_WHITEOUT, LOOK_OTHER, LOOK_DIRECTORY };
-
-/* What one layer has at a path. */
-struct look {
-	enum look_kind kind;
-	struct stat stat;
-	bool named;  /* a directory that the layer's tar names */
-	bool opaque; /* a directory that hides what is below it; told only when asked */
-};
 
 int root_open_in(struct root *root, size_t at, const char *path, struct err *err)
 {
@@ -230,11 +272,20 @@ static void look_in_tar(const struct tar_index *index, const char *path, struct 
 static int look_in(struct root *root, size_t at, const char *path, bool ask_opaque,
 		   struct look *ret_look, struct err *err)
 {
-	if (load(root, &root->layers[at], err) < 0)
+	struct root_layer *layer = &root->layers[at];
+
+	if (load(root, layer, err) < 0)
 		return -1;
-	if (root->layers[at].fs_fd >= 0)
+	if (layer->fs_fd < 0) {
+		look_in_tar(layer->index, path, ret_look);
+		return 0;
+	}
+	if (*path)
 		return look_in_tree(root, at, path, ask_opaque, ret_look, err);
-	look_in_tar(root->layers[at].index, path, ret_look);
+	if (!layer->has_top && look_in_tree(root, at, "", true, &layer->top, err) < 0)
+		return -1;
+	layer->has_top = true;
+	*ret_look = layer->top;
 	return 0;
 }
 

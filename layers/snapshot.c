@@ -12,28 +12,22 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/sink.h"
 #include "layers/internal.h"
 #include "layers/store.h"
 
-#define IMPLIED_MAX (256 * 1024 * 1024)
-
 DEFINE_CLEANUP(struct tar_writer *, tar_writer_free)
 
 /* The public part comes first. */
 struct stacked {
 	struct snapshot snapshot;
-	struct digest *diff_ids;
-	size_t n;
+	struct root *root; /* the caller's */
 };
 
 void snapshot_free(struct snapshot *snapshot)
 {
-	struct stacked *stacked = (struct stacked *)snapshot;
-
 	if (!snapshot)
 		return;
 	for (size_t i = 0; i < snapshot->n_lowers; i++)
@@ -42,8 +36,7 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->upper);
 	free(snapshot->work);
 	scratch_free(snapshot->scratch);
-	free(stacked->diff_ids);
-	free(stacked);
+	free(snapshot);
 }
 
 static void add_lower(struct snapshot *snapshot, char *path)
@@ -53,10 +46,9 @@ static void add_lower(struct snapshot *snapshot, char *path)
 	snapshot->lowers[snapshot->n_lowers++] = path;
 }
 
-static int add_lowers(struct stacked *stacked, struct root *root, const struct root_dir *dir,
+static int add_lowers(struct snapshot *snapshot, struct root *root, const struct root_dir *dir,
 		      struct err *err)
 {
-	struct snapshot *snapshot = &stacked->snapshot;
 	char path[TREE_PATH_MAX], *extra = NULL;
 	int fd;
 
@@ -66,7 +58,7 @@ static int add_lowers(struct stacked *stacked, struct root *root, const struct r
 		add_lower(snapshot, extra);
 	for (size_t i = 0; i < dir->n; i++)
 		add_lower(snapshot,
-			  xstrdup(tree_path(&stacked->diff_ids[dir->layers[i]], "fs", path)));
+			  xstrdup(tree_path(root_diff_id(root, dir->layers[i]), "fs", path)));
 	if (snapshot->n_lowers)
 		return 0;
 	if (scratch_make(snapshot->scratch, "empty", &extra, &fd, err) < 0)
@@ -87,19 +79,8 @@ static int add_upper(struct snapshot *snapshot, struct root *root, const struct 
 	return root_dress(root, "", top, upper_fd, err);
 }
 
-static int check_trees(const struct stacked *stacked, struct err *err)
-{
-	char text[DIGEST_TEXT_MAX];
-
-	for (size_t i = 0; i < stacked->n; i++)
-		if (!tree_exists(stacked->snapshot.store, &stacked->diff_ids[i]))
-			return err_set(err, ERR_NOT_FOUND, "layer %s is not unpacked",
-				       digest_format(&stacked->diff_ids[i], text));
-	return 0;
-}
-
 /* An opaque root hides all layers below it; overlay itself does not look at that. */
-static int fill(struct stacked *stacked, struct root *root, bool writable, struct err *err)
+static int fill(struct snapshot *snapshot, struct root *root, bool writable, struct err *err)
 {
 	struct root_found top;
 	struct root_dir dir;
@@ -107,28 +88,24 @@ static int fill(struct stacked *stacked, struct root *root, bool writable, struc
 
 	if (root_top(root, &top, &dir, err) < 0)
 		return -1;
-	bad = add_lowers(stacked, root, &dir, err);
+	bad = add_lowers(snapshot, root, &dir, err);
 	if (!bad && writable)
-		bad = add_upper(&stacked->snapshot, root, &top, err);
+		bad = add_upper(snapshot, root, &top, err);
 	root_dir_release(&dir);
 	return bad;
 }
 
-int snapshot_prepare(struct store *store, const struct digest *diff_ids, size_t n, bool writable,
-		     struct snapshot **ret_snapshot, struct err *err)
+int snapshot_prepare(struct root *root, bool writable, struct snapshot **ret_snapshot,
+		     struct err *err)
 {
 	struct stacked *stacked = xcalloc(1, sizeof(*stacked));
 	cleanup_with(snapshot_free) struct snapshot *snapshot = &stacked->snapshot;
-	cleanup_with(root_free) struct root *root = NULL;
 
-	snapshot->store = store;
-	stacked->n = n;
-	stacked->diff_ids = xcalloc(n + 1, sizeof(*diff_ids));
-	if (n)
-		memcpy(stacked->diff_ids, diff_ids, n * sizeof(*diff_ids));
-	if (check_trees(stacked, err) < 0 || root_open(store, diff_ids, n, &root, err) < 0 ||
-	    scratch_open(store, &snapshot->scratch, err) < 0 ||
-	    fill(stacked, root, writable, err) < 0)
+	snapshot->store = root_store(root);
+	stacked->root = root;
+	if (root_use_trees(root, err) < 0 ||
+	    scratch_open(snapshot->store, &snapshot->scratch, err) < 0 ||
+	    fill(snapshot, root, writable, err) < 0)
 		return err_wrap(err, "prepare a root");
 	*ret_snapshot = steal_pointer(&snapshot);
 	return 0;
@@ -140,26 +117,23 @@ static int write_layer(struct stacked *stacked, struct diff_result *result, stru
 		       struct err *err)
 {
 	cleanup_with(tar_writer_free) struct tar_writer *tar = NULL;
-	cleanup_with(root_free) struct root *root = NULL;
 	cleanup_fd int upper_fd = -1;
 	struct sink_digest digest;
 
-	if (root_open(stacked->snapshot.store, stacked->diff_ids, stacked->n, &root, err) < 0)
-		return -1;
 	upper_fd = openat(stacked->snapshot.scratch->dir_fd, "upper",
 			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (upper_fd < 0)
 		return err_os(err, "open %s", stacked->snapshot.upper);
 	sink_digest_init(&digest, NULL);
 	tar = tar_writer_new(&digest.sink);
-	if (diff_write(root, upper_fd, tar, result, err) < 0 || sink_finish(&digest.sink, err) < 0)
+	if (diff_write(stacked->root, upper_fd, tar, result, err) < 0 || sink_finish(&digest.sink, err) < 0)
 		return -1;
 	*ret_layer = (struct layer){ digest.digest, digest.size, result->empty };
 	return 0;
 }
 
 /* The layer's record is there before its tree has a name. */
-static int place_tree(struct snapshot *snapshot, const struct buf *implied,
+static int place_tree(struct snapshot *snapshot, const struct diff_result *result,
 		      const struct layer *layer, struct err *err)
 {
 	char dir[SCRATCH_PATH_MAX + 8];
@@ -168,8 +142,9 @@ static int place_tree(struct snapshot *snapshot, const struct buf *implied,
 	if (mkdirat(scratch_fd, "tree", 0700) < 0 ||
 	    renameat(scratch_fd, "upper", scratch_fd, "tree/fs") < 0)
 		return err_os(err, "make a tree of %s", snapshot->upper);
-	if (file_replace_at(scratch_fd, "tree/implied", implied->data, implied->len, 0600, false,
-			    err) < 0 ||
+	/* one path, that of the root, and its NUL; or nothing */
+	if (file_replace_at(scratch_fd, "tree/implied", "", result->root_implied, 0600, false, err) <
+		    0 ||
 	    layer_remember(snapshot->store, layer, err) < 0)
 		return -1;
 	snprintf(dir, sizeof(dir), "%s/tree", snapshot->scratch->path);
@@ -179,15 +154,13 @@ static int place_tree(struct snapshot *snapshot, const struct buf *implied,
 int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned *ret_skipped,
 		    struct err *err)
 {
-	cleanup_buf struct buf implied;
-	struct diff_result result = { .implied = &implied };
+	struct diff_result result = { 0 };
 	struct layer layer;
 
 	if (!snapshot->upper)
 		return err_set(err, ERR_INVALID, "the snapshot is read-only");
-	buf_init(&implied, IMPLIED_MAX);
 	if (write_layer((struct stacked *)snapshot, &result, &layer, err) < 0 ||
-	    place_tree(snapshot, &implied, &layer, err) < 0)
+	    place_tree(snapshot, &result, &layer, err) < 0)
 		return err_wrap(err, "make a layer");
 	*ret_layer = layer;
 	if (ret_skipped)

@@ -63,7 +63,7 @@ static inline struct layer overlay_build(struct box *box, const struct digest *i
 	struct snapshot *snapshot;
 	struct layer layer;
 
-	assert_ok(snapshot_prepare(box->store, ids, n, true, &snapshot, &err));
+	assert_ok(box_snapshot(box, ids, n, true, &snapshot, &err));
 	overlay_run(box, snapshot, step);
 	assert_ok(snapshot_commit(snapshot, &layer, NULL, &err));
 	snapshot_free(snapshot);

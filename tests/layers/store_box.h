@@ -34,6 +34,8 @@
 struct box {
 	char dir[128]; /* with store/ in it */
 	struct store *store;
+	struct root *roots[16]; /* of snapshots; freed at the end */
+	size_t n_roots;
 };
 
 #define assert_ok(call)                                                                            \
@@ -60,6 +62,16 @@ static inline void box_need_ids(void)
 		skip();
 }
 
+/* A snapshot over these layers. */
+static inline int box_snapshot(struct box *box, const struct digest *ids, size_t n, bool writable,
+			       struct snapshot **ret_snapshot, struct err *err)
+{
+	assert_true(box->n_roots < 16);
+	if (root_open(box->store, ids, n, &box->roots[box->n_roots], err) < 0)
+		return -1;
+	return snapshot_prepare(box->roots[box->n_roots++], writable, ret_snapshot, err);
+}
+
 static inline int box_setup(void **state)
 {
 	struct box *box = xcalloc(1, sizeof(*box));
@@ -84,6 +96,8 @@ static inline int box_teardown(void **state)
 	struct err err = ERR_INIT;
 	int bad;
 
+	for (size_t i = 0; i < box->n_roots; i++)
+		root_free(box->roots[i]);
 	store_free(box->store);
 	bad = file_remove_tree_at(AT_FDCWD, box->dir, &err);
 	if (bad)
