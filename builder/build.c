@@ -204,9 +204,9 @@ static int add_labels(struct image *image, const struct strv *labels, struct err
 		size_t len = strcspn(labels->v[i], "=");
 		cleanup_free char *name = xstrndup(labels->v[i], len);
 
-		if (json_object_set_new(image->labels, name,
-					json_string(labels->v[i][len] ? labels->v[i] + len + 1
-								      : "")) < 0)
+		if (json_object_set_new(
+			    image->labels, name,
+			    json_string(labels->v[i][len] ? labels->v[i] + len + 1 : "")) < 0)
 			return err_set(err, ERR_INVALID, "label %s is not UTF-8", name);
 	}
 	return 0;
@@ -226,8 +226,7 @@ static bool is_known(struct store *store, const struct image *image)
 }
 
 /* Give the image its names, those that mean something else so far. */
-static int tag(struct builder *builder, const struct digest *id, bool *ret_changed,
-	       struct err *err)
+static int tag(struct builder *builder, const struct digest *id, bool *ret_changed, struct err *err)
 {
 	const struct build_options *options = builder->options;
 
@@ -235,8 +234,9 @@ static int tag(struct builder *builder, const struct digest *id, bool *ret_chang
 	for (size_t i = 0; i < options->tags.n; i++) {
 		struct image_name old = { 0 };
 		struct err ignored = ERR_INIT;
-		bool same = image_name_get(options->store, options->tags.v[i], &old, &ignored) == 0 &&
-			    digest_equal(&old.id, id);
+		bool same =
+			image_name_get(options->store, options->tags.v[i], &old, &ignored) == 0 &&
+			digest_equal(&old.id, id);
 
 		image_name_release(&old);
 		if (same)
@@ -270,6 +270,7 @@ static void release(struct builder *builder)
 {
 	for (size_t i = 0; builder->stages && i < builder->plan->n_stages; i++) {
 		image_free(builder->stages[i].image);
+		root_free(builder->stages[i].root);
 		strv_release(&builder->stages[i].env);
 		strv_release(&builder->stages[i].args);
 	}

@@ -42,8 +42,7 @@ void scope_add_platforms(struct strv *args, const struct platform *target,
 			 const struct platform *build);
 bool scope_is_proxy(const char *name);
 
-/* --- plan.c: text to stages, pure
- * ----------------------------------------------------------------- */
+/* --- plan.c: text to stages, pure */
 
 enum stage_base {
 	STAGE_BASE_SCRATCH,
@@ -88,8 +87,7 @@ void plan_free(struct plan *plan);
  * earlier ones. False when it names none (then it is an image). */
 bool plan_find_stage(const struct plan *plan, const char *name, size_t before, size_t *ret_index);
 
-/* --- key.c: inputs to key, pure
- * ------------------------------------------------------------------- */
+/* --- key.c: inputs to key, pure */
 
 /*
  * A key is the sha256 over named parts, in order. The parts stay for `explain`: small ones as
@@ -109,8 +107,7 @@ void key_finish(struct key *key, struct digest *ret_key);
 
 #define cleanup_key __attribute__((__cleanup__(key_release)))
 
-/* --- cache.c: key to result
- * ------------------------------------------------------------------------ */
+/* --- cache.c: key to result */
 
 struct step_record {
 	struct layer layer;
@@ -126,8 +123,7 @@ int cache_get(struct store *store, const struct digest *key, struct step_record 
 int cache_put(struct store *store, const struct digest *key, const struct step_record *record,
 	      json_t *parts, struct err *err);
 
-/* --- stage.c, build.c: the state of a build
- * ---------------------------------------------------------- */
+/* --- stage.c, build.c: the state of a build */
 
 struct stage {
 	const struct plan_stage *plan;
@@ -141,6 +137,7 @@ struct stage {
 	int64_t created;     /* ns; of the newest layer */
 	unsigned position;   /* steps begun, FROM is 1 */
 	unsigned count;	     /* steps in all */
+	struct root *root;   /* stage_root()'s, grown as layers come */
 };
 
 struct builder {
@@ -160,6 +157,10 @@ struct builder {
 
 /* Build a stage to its end unless that is done. */
 int stage_require(struct builder *builder, size_t index, struct err *err);
+
+/* The layers of the stage so far, for lookups and snapshots; stays the stage's. */
+int stage_root(struct builder *builder, struct stage *stage, struct root **ret_root,
+	       struct err *err);
 
 /* Find or fetch an image; its config is the caller's. */
 int base_load(struct builder *builder, const struct dockerfile *dockerfile, struct range where,
@@ -187,8 +188,7 @@ void builder_event(struct builder *builder, struct build_event *event);
 /* The build context. */
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err);
 
-/* --- steps: one function per instruction, in a table (step.c)
- * ------------------------------------------- */
+/* --- steps: one function per instruction, in a table (step.c) */
 
 typedef int step_function(struct builder *builder, struct stage *stage,
 			  const struct instruction *instruction, struct err *err);

@@ -20,8 +20,8 @@ static void global_scope(const struct plan *plan, struct strv *ret_scope)
 {
 	strv_extend(ret_scope, &plan->global_args);
 	for (size_t i = 0; i < plan->platform_args.n; i++) {
-		cleanup_free char *name = xstrndup(plan->platform_args.v[i],
-						   strcspn(plan->platform_args.v[i], "="));
+		cleanup_free char *name =
+			xstrndup(plan->platform_args.v[i], strcspn(plan->platform_args.v[i], "="));
 
 		if (!env_get(ret_scope, name))
 			strv_add(ret_scope, plan->platform_args.v[i]);

@@ -81,6 +81,7 @@ static int open_mounts(const struct run_options *options, struct sandbox_mount *
 struct prepared {
 	const struct run_options *options;
 	struct image *image;
+	struct root *root;
 	int root_fd;
 	unsigned uid, gid;
 	unsigned *groups;
@@ -91,16 +92,12 @@ struct prepared {
 static int find_user(struct prepared *run, struct err *err)
 {
 	const char *user = run->options->user ? run->options->user : run->image->user;
-	cleanup_with(root_free) struct root *root = NULL;
 
 	if (!*user)
 		user = "0";
-	if (root_open(run->options->store, run->image->diff_ids, run->image->n_layers, &root, err) <
-	    0)
+	if (owner_resolve(run->root, user, true, &run->uid, &run->gid, err) < 0)
 		return -1;
-	if (owner_resolve(root, user, true, &run->uid, &run->gid, err) < 0)
-		return -1;
-	return owner_groups(root, user, &run->groups, &run->n_groups, &run->home, err);
+	return owner_groups(run->root, user, &run->groups, &run->n_groups, &run->home, err);
 }
 
 static int run_prepared(struct prepared *run, int *ret_status, struct err *err)
@@ -167,6 +164,7 @@ int run_image(const struct run_options *options, int *ret_status, struct err *er
 {
 	struct store *store = options->store;
 	cleanup_with(image_free) struct image *image = NULL;
+	cleanup_with(root_free) struct root *root = NULL;
 	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
 	struct prepared run = { .options = options };
 	char lock_name[BUILD_IMAGE_LOCK_MAX];
@@ -180,7 +178,8 @@ int run_image(const struct run_options *options, int *ret_status, struct err *er
 	    store_sweep(store, err) < 0 ||
 	    layer_require_trees(store, image->diff_ids, image->n_layers, pool_processors(), NULL,
 				NULL, err) < 0 ||
-	    snapshot_prepare(store, image->diff_ids, image->n_layers, true, &snapshot, err) < 0)
+	    root_open(store, image->diff_ids, image->n_layers, &root, err) < 0 ||
+	    snapshot_prepare(root, true, &snapshot, err) < 0)
 		return -1;
 	overlay = (struct overlay){
 		.dir_fd = store_fd(store),
@@ -194,6 +193,7 @@ int run_image(const struct run_options *options, int *ret_status, struct err *er
 	if (options->store_lock && *options->store_lock >= 0)
 		close(steal_fd(options->store_lock));
 	run.image = image;
+	run.root = root;
 	status = run_prepared(&run, ret_status, err);
 	close(run.root_fd);
 	free(run.groups);

@@ -148,6 +148,21 @@ int stage_require(struct builder *builder, size_t index, struct err *err)
 	return 0;
 }
 
+int stage_root(struct builder *builder, struct stage *stage, struct root **ret_root,
+	       struct err *err)
+{
+	const struct image *image = stage->image;
+
+	if (!stage->root &&
+	    root_open(builder->options->store, NULL, 0, &stage->root, err) < 0)
+		return -1;
+	while (root_count(stage->root) < image->n_layers)
+		if (root_push(stage->root, &image->diff_ids[root_count(stage->root)], err) < 0)
+			return -1;
+	*ret_root = stage->root;
+	return 0;
+}
+
 static void add_history(struct stage *stage, char *created_by, bool empty)
 {
 	struct image_history entry = {

@@ -141,8 +141,7 @@ static int refuse_flags(struct builder *builder, const struct instruction *instr
 	return 0;
 }
 
-/* --- --from
- * ---------------------------------------------------------------------------------------- */
+/* --- --from */
 
 /* The image that --from reads, and the key of its file system. */
 struct origin {
@@ -150,7 +149,22 @@ struct origin {
 	bool owned;
 	struct digest key;
 	const char *what;
+	/* the mounted view, once it is opened */
+	struct root *root;
+	struct snapshot *snapshot;
+	int mount_fd;
+	struct source *source;
 };
+
+static void origin_release(struct origin *origin)
+{
+	source_free(origin->source);
+	file_close_at(&origin->mount_fd);
+	snapshot_free(origin->snapshot);
+	root_free(origin->root);
+	if (origin->owned)
+		image_free(origin->image);
+}
 
 static int find_origin(struct builder *builder, struct stage *stage, const struct flag *from,
 		       struct origin *origin, struct err *err)
@@ -183,30 +197,29 @@ static int find_origin(struct builder *builder, struct stage *stage, const struc
 	return 0;
 }
 
-/* A mounted view of the origin. The descriptor is the mount. */
-static int open_origin(struct builder *builder, struct origin *origin, int *ret_fd,
-		       struct source **ret_source, struct err *err)
+/* Mount the origin, to be read from. */
+static int open_origin(struct builder *builder, struct origin *origin, struct err *err)
 {
 	struct store *store = builder->options->store;
-	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
 	struct overlay overlay;
 
 	if (builder_require_trees(builder, origin->image, err) < 0 ||
-	    snapshot_prepare(store, origin->image->diff_ids, origin->image->n_layers, false,
-			     &snapshot, err) < 0)
+	    root_open(store, origin->image->diff_ids, origin->image->n_layers, &origin->root, err) <
+		    0 ||
+	    snapshot_prepare(origin->root, false, &origin->snapshot, err) < 0)
 		return -1;
 	overlay = (struct overlay){
 		.dir_fd = store_fd(store),
-		.lowers = (const char *const *)snapshot->lowers,
-		.n_lowers = snapshot->n_lowers,
+		.lowers = (const char *const *)origin->snapshot->lowers,
+		.n_lowers = origin->snapshot->n_lowers,
 	};
-	if (overlay_mount(&overlay, false, ret_fd, err) < 0)
+	if (overlay_mount(&overlay, false, &origin->mount_fd, err) < 0)
 		return -1;
-	return source_open_root(*ret_fd, origin->what, builder->options->jobs, ret_source, err);
+	return source_open_root(origin->mount_fd, origin->what, builder->options->jobs,
+				&origin->source, err);
 }
 
-/* --- keys
- * ------------------------------------------------------------------------------------------ */
+/* --- keys */
 
 static void key_common(struct key *key, const struct stage *stage, const struct copy_words *words,
 		       const struct copy_request *request)
@@ -238,8 +251,7 @@ static void quick_key(const struct stage *stage, const struct origin *origin,
 	key_finish(&key, ret_key);
 }
 
-/* --- the step
- * -------------------------------------------------------------------------------------- */
+/* --- the step */
 
 struct copy_step {
 	struct builder *builder;
@@ -269,13 +281,13 @@ static int make_layer(struct copy_step *step, struct copy *copy, struct err *err
 {
 	struct store *store = step->builder->options->store;
 	const struct image *image = step->stage->image;
-	cleanup_with(root_free) struct root *root = NULL;
+	struct root *root = NULL;
 
 	if (!step->request.link) {
 		if (!root_is_ready(store, image->diff_ids, image->n_layers) &&
 		    builder_require_trees(step->builder, image, err) < 0)
 			return -1;
-		if (root_open(store, image->diff_ids, image->n_layers, &root, err) < 0)
+		if (stage_root(step->builder, step->stage, &root, err) < 0)
 			return -1;
 	}
 	return copy_make_layer(copy, store, root, &step->record.layer, err);
@@ -316,8 +328,6 @@ static int run_copy(struct copy_step *step, struct err *err)
 static int run_copy_from(struct copy_step *step, struct origin *origin, struct err *err)
 {
 	struct store *store = step->builder->options->store;
-	cleanup_with(source_free) struct source *source = NULL;
-	cleanup_fd int mount_fd = -1;
 	struct err why = ERR_INIT;
 	cleanup_json json_t *parts = json_array();
 	struct digest quick;
@@ -328,9 +338,9 @@ static int run_copy_from(struct copy_step *step, struct origin *origin, struct e
 		step->key = step->record.key;
 		return 0;
 	}
-	if (open_origin(step->builder, origin, &mount_fd, &source, &why) < 0)
+	if (open_origin(step->builder, origin, &why) < 0)
 		return point_at(step, SIZE_MAX, &why, err);
-	step->request.source = source;
+	step->request.source = origin->source;
 	if (run_copy(step, err) < 0)
 		return -1;
 	step->record.key = step->key;
@@ -339,7 +349,7 @@ static int run_copy_from(struct copy_step *step, struct origin *origin, struct e
 
 static int run_step(struct copy_step *step, const struct flag *from, struct err *err)
 {
-	struct origin origin = { 0 };
+	struct origin origin = { .mount_fd = -1 };
 	struct err why = ERR_INIT;
 	int status = -1;
 
@@ -354,8 +364,7 @@ static int run_step(struct copy_step *step, const struct flag *from, struct err 
 		builder_begin(step->builder, step->stage, step->instruction->text);
 		status = run_copy_from(step, &origin, err);
 	}
-	if (origin.owned)
-		image_free(origin.image);
+	origin_release(&origin);
 	return status;
 }
 

@@ -28,7 +28,7 @@ struct run_step {
 	struct strv argv;
 	const struct heredoc *script; /* a heredoc that is a program of its own (#!), or NULL */
 	enum sandbox_network network;
-	struct strv mounts_text; /* for the key */
+	struct strv mounts_text;		     /* for the key */
 	struct sandbox_mount mounts[MOUNTS_MAX + 1]; /* and the script */
 	size_t n_mounts;
 	struct step_record record;
@@ -45,8 +45,7 @@ static void step_release(struct run_step *step)
 	}
 }
 
-/* --- what is run
- * ------------------------------------------------------------------------------------ */
+/* --- what is run */
 
 /* Whether the shell form consists of one heredoc and nothing else. */
 static bool is_bare_heredoc(const struct instruction *instruction)
@@ -109,8 +108,7 @@ static void make_argv(struct run_step *step)
 	}
 }
 
-/* --- flags
- * ------------------------------------------------------------------------------------------- */
+/* --- flags */
 
 static int parse_network(struct run_step *step, struct err *err)
 {
@@ -288,9 +286,9 @@ static int add_mount(struct run_step *step, const struct flag *flag, struct moun
 	char *end;
 
 	if (!words->type || (strcmp(words->type, "tmpfs") && strcmp(words->type, "cache")))
-		return mount_error(step, flag, ERR_UNSUPPORTED, err,
-				   "this type is not supported yet: ",
-				   words->type ? words->type : "bind");
+		return mount_error(
+			step, flag, ERR_UNSUPPORTED, err,
+			"this type is not supported yet: ", words->type ? words->type : "bind");
 	if (!words->target || !*words->target)
 		return mount_error(step, flag, ERR_INVALID, err, "target is missing", "");
 	if (words->mode) {
@@ -344,8 +342,7 @@ static int parse_mounts(struct run_step *step, struct err *err)
 	return 0;
 }
 
-/* --- the key
- * ------------------------------------------------------------------------------------------ */
+/* --- the key */
 
 static void make_key(struct run_step *step, struct key *key, struct digest *ret_key)
 {
@@ -366,8 +363,7 @@ static void make_key(struct run_step *step, struct key *key, struct digest *ret_
 	key_finish(key, ret_key);
 }
 
-/* --- running
- * -------------------------------------------------------------------------------------------- */
+/* --- running */
 
 static void forward_output(void *arg, int stream, const char *data, size_t len)
 {
@@ -423,7 +419,7 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 {
 	const struct image *image = step->stage->image;
 	const struct build_options *options = step->builder->options;
-	cleanup_with(root_free) struct root *root = NULL;
+	struct root *root;
 	cleanup_strv struct strv env = STRV_INIT;
 	cleanup_free char *home = NULL;
 	cleanup_free unsigned *groups = NULL;
@@ -431,7 +427,7 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 	size_t n_groups = 0;
 	struct sandbox_spec spec;
 
-	if (root_open(options->store, image->diff_ids, image->n_layers, &root, err) < 0 ||
+	if (stage_root(step->builder, step->stage, &root, err) < 0 ||
 	    owner_resolve(root, *image->user ? image->user : "0", true, &uid, &gid, err) < 0 ||
 	    owner_groups(root, *image->user ? image->user : "0", &groups, &n_groups, &home, err) <
 		    0)
@@ -483,11 +479,13 @@ static int execute(struct run_step *step, struct err *err)
 	cleanup_with(scratch_free) struct scratch *scratch = NULL;
 	struct sandbox_result result;
 	struct overlay overlay;
+	struct root *root;
 	unsigned skipped = 0;
 	int root_fd, status;
 
 	if (builder_require_trees(step->builder, image, err) < 0 ||
-	    snapshot_prepare(store, image->diff_ids, image->n_layers, true, &snapshot, err) < 0)
+	    stage_root(step->builder, step->stage, &root, err) < 0 ||
+	    snapshot_prepare(root, true, &snapshot, err) < 0)
 		return -1;
 	if (step->script &&
 	    (scratch_open(store, &scratch, err) < 0 || write_script(step, scratch, err) < 0))

@@ -84,7 +84,7 @@ static int make(struct builder *builder, struct stage *stage, const char *path,
 		struct step_record *record, struct err *err)
 {
 	struct store *store = builder->options->store;
-	cleanup_with(root_free) struct root *root = NULL;
+	struct root *root;
 	cleanup_with(layer_writer_free) struct layer_writer *writer = NULL;
 	cleanup_free char *missing = NULL;
 	unsigned uid = 0, gid = 0;
@@ -92,7 +92,7 @@ static int make(struct builder *builder, struct stage *stage, const char *path,
 	if (!root_is_ready(store, stage->image->diff_ids, stage->image->n_layers) &&
 	    builder_require_trees(builder, stage->image, err) < 0)
 		return -1;
-	if (root_open(store, stage->image->diff_ids, stage->image->n_layers, &root, err) < 0 ||
+	if (stage_root(builder, stage, &root, err) < 0 ||
 	    missing_path(root, path, &missing, err) < 0)
 		return -1;
 	if (!missing) {
@@ -119,6 +119,7 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	struct digest digest;
 	bool known;
 
+	builder_begin(builder, stage, instruction->text);
 	if (scope_expand(builder->dockerfile, &stage->env, &instruction->args[0], &word, err) < 0)
 		return -1;
 	if (!*word)
@@ -126,7 +127,6 @@ int step_workdir(struct builder *builder, struct stage *stage,
 					ERR_INVALID, err, "WORKDIR can not be blank");
 	path = stage_path(stage, word, false);
 	created_by = xasprintf("WORKDIR %s", path);
-	builder_begin(builder, stage, instruction->text);
 	key_init(&key, "workdir");
 	key_add_digest(&key, "parent", &stage->key);
 	key_add(&key, "path", path);
