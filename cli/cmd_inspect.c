@@ -193,8 +193,7 @@ int cmd_inspect(struct cli *cli, int argc, char **argv, struct err *err)
 	return inspect(cli, format, argc, argv, err);
 }
 
-/* --- history
- * ---------------------------------------------------------------------------------------- */
+/* --- history */
 
 struct history_flags {
 	bool quiet, no_trunc, human;

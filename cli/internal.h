@@ -98,8 +98,7 @@ struct opt {
 int opts_parse(struct cli *cli, const struct opt *opts, size_t n, bool stop, int *argc, char **argv,
 	       bool *ret_help, struct err *err);
 
-/* --- text (text.c, table.c, template.c)
- * ------------------------------------------------------------- */
+/* --- text (text.c, table.c, template.c) */
 
 /* "1.23MB" as docker writes sizes: powers of 1000, four digits. */
 #define SIZE_TEXT_MAX 32
@@ -129,14 +128,13 @@ struct table {
 void table_print(const struct table *table);
 
 /*
- * Go templates, the part that scripts use: {{.Field.Field}}, {{json .Field}}, {{"text"}} and
- * literal text with \n and \t, over a JSON value. "json" alone prints the whole value. What it
- * does not know is a usage error.
+ * Go templates, the part that scripts use: {{.Field.Field}}, {{json .Field}},
+ * {{index .Field 0 "key"}}, {{"text"}} and literal text with \n and \t, over a JSON value. "json"
+ * alone prints the whole value. What it does not know is ERR_INVALID.
  */
 int template_print(const char *template, const json_t *value, struct err *err);
 
-/* --- progress of builds and transfers (progress.c)
- * ------------------------------------------------------ */
+/* --- progress of builds and transfers (progress.c) */
 
 enum progress_mode {
 	PROGRESS_PLAIN,
@@ -158,8 +156,7 @@ void progress_release(struct progress *progress);
 void progress_build(void *arg, const struct build_event *event);	/* a build_listener */
 void progress_transfer(void *arg, const struct transport_event *event); /* a transport_listener */
 
-/* --- shared by commands (common.c)
- * -------------------------------------------------------------------------- */
+/* --- shared by commands (common.c) */
 
 /* A name for -t, tag, push: normal form, tag required or latest, no digest. */
 int cli_name(struct cli *cli, const char *text, struct strv *ret_names, struct err *err);

@@ -137,8 +137,9 @@ static char *find_helper(void)
 
 static int open_store(struct cli *cli, bool alone, struct store **ret_store, struct err *err)
 {
-	if (!cli->store && (store_open(cli->root, true, &cli->store, err) < 0 ||
-			    store_lock(cli->store, "store", alone, false, &cli->store_lock, err) < 0))
+	if (!cli->store &&
+	    (store_open(cli->root, true, &cli->store, err) < 0 ||
+	     store_lock(cli->store, "store", alone, false, &cli->store_lock, err) < 0))
 		return -1;
 	*ret_store = cli->store;
 	return 0;

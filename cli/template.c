@@ -36,6 +36,44 @@ static int look_up(const char *path, size_t len, const json_t *value, const json
 	return 0;
 }
 
+/* index .PATH ARGUMENT...: numbers into lists, "texts" into objects. */
+static int look_up_index(const char *text, size_t len, const json_t *value, const json_t **ret,
+			 struct err *err)
+{
+	size_t word = 0, at = 0;
+
+	while (word < len && text[word] != ' ')
+		word++;
+	if (look_up(text, word, value, ret, err) < 0)
+		return -1;
+	for (at = word; at < len; at += word) {
+		const char *argument;
+
+		while (at < len && text[at] == ' ')
+			at++;
+		argument = text + at;
+		word = 0;
+		if (*argument == '"') {
+			const char *end = memchr(argument + 1, '"', len - at - 1);
+			cleanup_free char *key = NULL;
+
+			if (!end)
+				return err_set(err, ERR_INVALID, "template: unterminated text");
+			word = (size_t)(end - argument) + 1;
+			key = xstrndup(argument + 1, word - 2);
+			*ret = json_object_get(*ret, key);
+			continue;
+		}
+		while (at + word < len && isdigit((unsigned char)argument[word]))
+			word++;
+		if (!word || word > 9 || (at + word < len && argument[word] != ' '))
+			return err_set(err, ERR_INVALID, "template: cannot evaluate {{index %.*s}}",
+				       (int)len, text);
+		*ret = json_array_get(*ret, strtoull(argument, NULL, 10));
+	}
+	return 0;
+}
+
 static void print_json(const json_t *value)
 {
 	cleanup_free char *text = js_dump(value);
@@ -84,8 +122,12 @@ static int action(const char *text, size_t len, const json_t *value, struct err 
 		print_json(found);
 		return 0;
 	}
-	if (look_up(text, len, value, &found, err) < 0)
+	if (len > 6 && !strncmp(text, "index ", 6)) {
+		if (look_up_index(text + 6, len - 6, value, &found, err) < 0)
+			return -1;
+	} else if (look_up(text, len, value, &found, err) < 0) {
 		return -1;
+	}
 	print_value(found);
 	return 0;
 }
