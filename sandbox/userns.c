@@ -322,7 +322,7 @@ int userns_enter(struct err *err)
 			"as in a container; fix: start the container with --privileged, or "
 			"run as a user outside of it)",
 			strerrordesc_np(errno));
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return fail_refused("cannot make the mount namespace private", err);
 	entered = true;
 	return 0;
