@@ -50,6 +50,15 @@ static int local(struct store *store, const struct reference *reference, struct 
 	return image_load(store, ret_id, ret_image, err);
 }
 
+/* A damaged store may have lost a layer: then the image is fetched again. */
+static bool is_whole(struct store *store, const struct image *image)
+{
+	for (size_t i = 0; i < image->n_layers; i++)
+		if (!layer_present(store, &image->diff_ids[i]))
+			return false;
+	return true;
+}
+
 static int find_or_pull(struct builder *builder, const struct reference *reference,
 			const struct platform *platform, struct digest *ret_id,
 			struct image **ret_image, struct err *err)
@@ -60,8 +69,8 @@ static int find_or_pull(struct builder *builder, const struct reference *referen
 
 	if (builder->options->pull != BUILD_PULL_ALWAYS &&
 	    local(store, reference, ret_id, &image, err) == 0) {
-		if (platform_match(platform, &image->platform) ||
-		    builder->options->pull == BUILD_PULL_NEVER) {
+		if (builder->options->pull == BUILD_PULL_NEVER ||
+		    (platform_match(platform, &image->platform) && is_whole(store, image))) {
 			*ret_image = image;
 			return 0;
 		}

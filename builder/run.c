@@ -104,7 +104,9 @@ static int run_prepared(struct prepared *run, int *ret_status, struct err *err)
 {
 	const struct run_options *options = run->options;
 	cleanup_strv struct strv argv = STRV_INIT, env = STRV_INIT;
-	const char *cwd = options->working_dir ? options->working_dir : run->image->working_dir;
+	const char *wanted = options->working_dir ? options->working_dir : run->image->working_dir;
+	/* a copy: the command line's memory is cleared in the sandbox */
+	cleanup_free char *cwd = xstrdup(*wanted ? wanted : "/");
 	char random[FILE_RANDOM_MAX];
 	const char *hostname = options->hostname;
 	struct sandbox_mount *mounts = NULL;
@@ -112,8 +114,6 @@ static int run_prepared(struct prepared *run, int *ret_status, struct err *err)
 	struct sandbox_spec spec;
 	int status;
 
-	if (!*cwd)
-		cwd = "/";
 	if (!hostname) {
 		file_random_name(random);
 		random[12] = '\0';

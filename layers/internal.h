@@ -487,6 +487,14 @@ struct diff_result {
 int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar,
 	       struct diff_result *result, struct err *err);
 
+/* --- power cuts (boot.c) ------------------------------------------------------------------------ */
+
+/* Set aside what was not on the disk when an earlier boot ended. Part of store_open(). */
+int boot_check(struct store *store, struct err *err);
+
+/* All written before `began` (ns since 1970) is on the disk. Part of store_sync(). */
+int boot_note_sync(struct store *store, int64_t began, struct err *err);
+
 /* --- store, blobs, records (store.c, blob.c, record.c, scratch.c) ------------------------------ */
 
 /*

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -106,7 +107,7 @@ static bool is_our_name(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(store_directories); i++)
 		if (!strcmp(name, store_directories[i]))
 			return true;
-	return !strcmp(name, "format");
+	return !strcmp(name, "format") || !strcmp(name, "synced");
 }
 
 static int check_nothing_foreign(int dir_fd, const char *path, struct err *err)
@@ -202,12 +203,16 @@ int store_open(const char *path, bool create, struct store **ret_store, struct e
 		return err_set(err, ERR_NOT_FOUND, "there is no store at %s", path);
 	if (!whole && make_layout(store, err) < 0)
 		return err_wrap(err, "make the store");
+	if (boot_check(store, err) < 0)
+		return err_wrap(err, "open the store");
 	*ret_store = steal_pointer(&store);
 	return 0;
 }
 
 int store_sync(struct store *store, struct err *err)
 {
+	int64_t began = clock_wall_ns();
+
 	if (store->sync_failed)
 		return err_set(err, ERR_CORRUPT,
 			       "%s: an earlier sync failed, what was written since is not safe",
@@ -216,5 +221,5 @@ int store_sync(struct store *store, struct err *err)
 		store->sync_failed = true;
 		return err_os(err, "sync %s", store->path);
 	}
-	return 0;
+	return boot_note_sync(store, began, err);
 }

@@ -9,6 +9,8 @@
 
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/digest.h"
 #include "tests/layers/store_fixture.h"
 
 static void test_store__opening_twice_finds_the_same_store(void **state)
@@ -115,6 +117,42 @@ static void test_store__sync_works(void **state)
 	assert_int_equal(store_sync(fixture->store, &err), 0);
 }
 
+/* As if the machine had been restarted: another boot wrote `synced`, until then all is safe. */
+static void reopen_after_cut(struct fixture *fixture, int64_t until)
+{
+	cleanup_free char *text = xasprintf("another-boot %lld\n", (long long)until);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(file_replace_at(store_fd(fixture->store), "synced", text, strlen(text), 0600,
+					 false, &err),
+			 0);
+	store_free(fixture->store);
+	fixture->store = NULL;
+	if (store_open(fixture->path, true, &fixture->store, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+static void test_store__what_a_power_cut_may_have_taken_is_dropped(void **state)
+{
+	struct fixture *fixture = *state;
+	struct err err = ERR_INIT;
+	struct digest digest;
+
+	assert_int_equal(blob_put(fixture->store, "x", 1, &digest, &err), 0);
+	assert_int_equal(mkdirat(store_fd(fixture->store), "trees/some", 0700), 0);
+	reopen_after_cut(fixture, clock_wall_ns() + INT64_C(60000000000));
+	assert_true(blob_exists(fixture->store, &digest, NULL));
+	reopen_after_cut(fixture, clock_wall_ns() - INT64_C(60000000000));
+	assert_false(blob_exists(fixture->store, &digest, NULL));
+	assert_int_equal(faccessat(store_fd(fixture->store), "trees/some", F_OK, 0), -1);
+	/* the new boot's own things are kept */
+	assert_int_equal(blob_put(fixture->store, "x", 1, &digest, &err), 0);
+	store_free(fixture->store);
+	assert_int_equal(store_open(fixture->path, true, &fixture->store, &err), 0);
+	assert_true(blob_exists(fixture->store, &digest, NULL));
+	assert_int_equal(store_sweep(fixture->store, &err), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
@@ -126,6 +164,7 @@ int main(void)
 		TEST(test_store__of_another_owner_is_refused),
 		TEST(test_store__unfinished_one_is_finished),
 		TEST(test_store__other_version_is_refused),
+		TEST(test_store__what_a_power_cut_may_have_taken_is_dropped),
 		TEST(test_store__sync_works),
 	};
 
