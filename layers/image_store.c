@@ -120,6 +120,8 @@ int image_record_put(struct store *store, const struct image_record *record, str
 		state.stored = record->stored ? record->stored : clock_wall_ns();
 	if (record->manifest.size && !was_made(&state, &record->manifest.digest))
 		state.came = record->manifest;
+	else if (ignored.kind == ERR_NONE)
+		return 0; /* nothing new: an unchanged build writes nothing */
 	return state_write(store, &record->id, &state, err);
 }
 
