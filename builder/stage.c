@@ -98,6 +98,8 @@ static void start_from_scratch(struct stage *stage)
 {
 	stage->image = image_new();
 	stage->image->platform = stage->plan->platform;
+	free(stage->image->working_dir);
+	stage->image->working_dir = xstrdup("/");
 	base_key(stage->image, &stage->key);
 }
 

@@ -167,14 +167,18 @@ struct import_flags {
 static int import_layer(struct store *store, const char *file, struct layer *ret_layer,
 			struct err *err)
 {
-	cleanup_fd int fd = -1;
+	bool from_stdin = !strcmp(file, "-");
+	cleanup_fd int opened = -1;
 
-	if (!strcmp(file, "-"))
-		return layer_take(store, STDIN_FILENO, NULL, ret_layer, err);
-	fd = open(file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return err_os(err, "open %s", file);
-	return layer_take(store, fd, NULL, ret_layer, err);
+	if (!from_stdin) {
+		opened = open(file, O_RDONLY | O_CLOEXEC);
+		if (opened < 0)
+			return err_os(err, "open %s", file);
+	}
+	if (layer_take(store, from_stdin ? STDIN_FILENO : opened, NULL, ret_layer, err) < 0 ||
+	    layer_check(store, &ret_layer->diff_id, from_stdin ? "standard input" : file, err) < 0)
+		return -1;
+	return 0;
 }
 
 static int import(struct cli *cli, const struct import_flags *flags, const char *file,

@@ -59,6 +59,14 @@ struct scratch;
 int layer_adopt(struct scratch *scratch, const char *name, const struct descriptor *blob,
 		const struct digest *want_diff_id, struct layer *ret_layer, struct err *err);
 
+/*
+ * Read the members of a layer that was taken, as unpacking would. What cannot be unpacked (cut,
+ * no tar at all, members that no layer may have) is an error that names `what`, and the layer is
+ * forgotten.
+ */
+int layer_check(struct store *store, const struct digest *diff_id, const char *what,
+		struct err *err);
+
 /* Remember that `blob` (present in the store, or fetched later) holds the layer. */
 int layer_add_blob(struct store *store, const struct digest *diff_id,
 		   const struct descriptor *blob, struct err *err);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A layer that came from outside, read through as unpacking would read it, with nothing made. */
+#include "layers/layer.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "layers/internal.h"
+#include "layers/store.h"
+
+DEFINE_CLEANUP(struct tar_reader *, tar_reader_free)
+
+static int read_through(int fd, const char *what, struct err *err)
+{
+	cleanup_with(tar_reader_free) struct tar_reader *reader = NULL;
+	const struct entry *entry;
+	struct digest digest;
+	uint64_t size;
+	int more;
+
+	if (tar_reader_open(fd, what, TAR_READER_LAYER, 0, &reader, err) < 0)
+		return -1;
+	while ((more = tar_reader_next(reader, &entry, err)) > 0)
+		;
+	return more < 0 ? -1 : tar_reader_finish(reader, &digest, &size, err);
+}
+
+int layer_check(struct store *store, const struct digest *diff_id, const char *what,
+		struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	struct descriptor blob;
+	cleanup_fd int fd = -1;
+
+	if (layer_find_blob(store, diff_id, &blob, err) < 0 ||
+	    blob_open(store, &blob.digest, &fd, NULL, err) < 0)
+		return -1;
+	if (read_through(fd, what, err) == 0)
+		return 0;
+	layer_forget(store, diff_id, &ignored);
+	return -1;
+}
