@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# What every end-to-end test sources: a scratch directory, a store of its own, the servers it asks
+# for, and checks that are counted. Each test file runs alone, as root:
+#
+#	tests/e2e/basic.sh            with the cbuild of the source tree, or $CBUILD
+#
+# $scratch is gone and every server stopped when the file ends, however it ends.
+set -uo pipefail
+
+srcdir=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/lib/peers.sh
+. "$srcdir/tests/lib/peers.sh"
+
+CBUILD=$(readlink -f "${CBUILD:-$srcdir/cbuild}")
+test_name=$(basename "$0" .sh)
+passed=0 failed=0 skipped=0
+
+[ "$(id -u)" = 0 ] || { echo "$test_name: to be run as root" >&2; exit 2; }
+[ -x "$CBUILD" ] || { echo "$test_name: no cbuild at $CBUILD" >&2; exit 2; }
+
+scratch=$(mktemp -d "/var/tmp/cbuild-e2e.XXXXXX")
+chmod 755 "$scratch"
+cd "$scratch" || exit 2
+store=$scratch/store
+trap 'at_end' EXIT
+trap 'exit 130' INT TERM
+
+at_end()
+{
+	local status=$?
+
+	trap - EXIT
+	registry_stop
+	docker_stop
+	user_gone
+	umount "$scratch/podman/overlay" "$scratch/small" 2>/dev/null # podman's, and a small disk
+	cd / && rm -rf "$scratch"
+	exit "$status"
+}
+
+# cbuild ARGUMENT...: the program under test on this test's store.
+cbuild() { "$CBUILD" --root "$store" "$@"; }
+
+ok() { passed=$((passed + 1)); echo "ok - $test_name: $1"; }
+
+not_ok()
+{
+	failed=$((failed + 1))
+	echo "not ok - $test_name: $1"
+	[ $# -lt 2 ] || head -c 4000 "$2" | sed 's/^/    /'
+}
+
+skip() { skipped=$((skipped + 1)); echo "skip - $test_name: $1"; }
+
+# check WHAT COMMAND...: WHAT holds when COMMAND succeeds; its output is shown when it does not.
+check()
+{
+	local what=$1
+
+	shift
+	if "$@" >"$scratch/output" 2>&1; then ok "$what"; else not_ok "$what" "$scratch/output"; fi
+}
+
+# fails STATUS COMMAND...: COMMAND exits with STATUS. Its output is left in $scratch/said.
+fails()
+{
+	local want=$1 got=0
+
+	shift
+	"$@" >"$scratch/said" 2>&1 || got=$?
+	[ "$got" = "$want" ] || { echo "exit status $got, not $want:"; cat "$scratch/said"; return 1; }
+}
+
+# prints TEXT COMMAND...: COMMAND succeeds and its standard output is TEXT.
+prints()
+{
+	local want=$1 got
+
+	shift
+	got=$("$@") || { echo "failed with $?"; return 1; }
+	[ "$got" = "$want" ] || { printf 'printed: %s\nwanted: %s\n' "$got" "$want"; return 1; }
+}
+
+# says PATTERN COMMAND...: COMMAND succeeds and its standard output matches the extended regexp.
+says()
+{
+	local want=$1 got
+
+	shift
+	got=$("$@") || { echo "failed with $?"; return 1; }
+	grep -qE -- "$want" <<<"$got" || { printf 'printed: %s\nwanted: %s\n' "$got" "$want"; return 1; }
+}
+
+equal() { [ "$1" = "$2" ] || { printf 'one: %s\ntwo: %s\n' "$1" "$2"; return 1; }; }
+
+# finish: the closing line; the file's status says whether all passed.
+finish()
+{
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+	exit
+}
+
+# bases_registry: a registry that holds the stand-in bases and is everybody's Docker Hub.
+bases_registry()
+{
+	local bases
+
+	bases=$("$srcdir/tests/e2e/make-bases.sh") || exit 1
+	cp -al "$bases" "$scratch/registry" 2>/dev/null || cp -a "$bases" "$scratch/registry"
+	registry_start "$scratch" || exit 1
+	cat >"$scratch/registries.conf" <<-EOF
+		[[registry]]
+		prefix = "docker.io"
+		location = "docker.io"
+		[[registry.mirror]]
+		location = "$registry"
+		insecure = true
+	EOF
+	export CONTAINERS_REGISTRIES_CONF=$scratch/registries.conf
+}
+
+# A plain user with subordinate ids. One that we made is removed at the end.
+plain_user=cbuildtest
+
+user_ready()
+{
+	if ! id "$plain_user" >/dev/null 2>&1; then
+		useradd --create-home --shell /bin/bash "$plain_user" && user_made=1
+	fi
+	grep -q "^$plain_user:" /etc/subuid ||
+		usermod --add-subuids 3000000-3065535 --add-subgids 3000000-3065535 "$plain_user"
+	user_home=$scratch/home
+	install -d -o "$plain_user" -g "$plain_user" "$user_home"
+}
+
+user_gone()
+{
+	[ -z "${user_made:-}" ] || userdel --remove "$plain_user" >/dev/null 2>&1
+	user_made=
+}
+
+# as_user COMMAND...: with an environment of the user's own, and a store of its own for `cbuild`.
+as_user()
+{
+	setpriv --reuid "$plain_user" --regid "$plain_user" --init-groups --reset-env -- \
+		env HOME="$user_home" PATH="$PATH" \
+		${CONTAINERS_REGISTRIES_CONF:+CONTAINERS_REGISTRIES_CONF="$CONTAINERS_REGISTRIES_CONF"} \
+		${CBUILD_LIBEXEC_DIR:+CBUILD_LIBEXEC_DIR="$CBUILD_LIBEXEC_DIR"} "$@"
+}
+
+user_cbuild() { as_user "$CBUILD" --root "$user_home/store" "$@"; }
+
+# image_id NAME: from docker's JSON.
+image_id()
+{
+	cbuild inspect "$1" | sed -nE 's/^ *"Id": *"(sha256:[0-9a-f]+)".*/\1/p' | head -n 1
+}
