@@ -162,6 +162,20 @@ static int unlink_hard(int dir_fd, const char *name, int flags)
 	return unlinkat(dir_fd, name, flags);
 }
 
+/* Moves a directory, whose "..", own parent and new parent must all be writable. */
+static int hang_under(int top_fd, int dir_fd, const char *name)
+{
+	char random[FILE_RANDOM_MAX];
+
+	file_random_name(random);
+	if (renameat(dir_fd, name, top_fd, random) == 0)
+		return 0;
+	if (errno != EACCES || fchmod(top_fd, 0700) < 0 || fchmod(dir_fd, 0700) < 0 ||
+	    fchmodat(dir_fd, name, 0700, 0) < 0)
+		return -1;
+	return renameat(dir_fd, name, top_fd, random);
+}
+
 /*
  * The stack holds one open directory per level. Trees deeper than descriptors allow cannot be
  * walked so; such a level is flattened by moving it up next to the top (rename within the same
@@ -173,7 +187,6 @@ int file_remove_tree_at(int dir_fd, const char *name, struct err *err)
 {
 	struct emptied stack[REMOVE_DEPTH_MAX];
 	size_t depth = 0;
-	char random[FILE_RANDOM_MAX];
 
 	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
 		return 0;
@@ -212,8 +225,7 @@ int file_remove_tree_at(int dir_fd, const char *name, struct err *err)
 			goto failed;
 		if (depth == REMOVE_DEPTH_MAX) {
 			/* too deep: hang it under the top directory, to be met again there */
-			if (renameat(fd, item->d_name, dirfd(stack[0].dir),
-				     file_random_name(random)) < 0)
+			if (hang_under(dirfd(stack[0].dir), fd, item->d_name) < 0)
 				goto failed;
 			continue;
 		}

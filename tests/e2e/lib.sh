@@ -122,7 +122,7 @@ bases_registry()
 }
 
 # A plain user with subordinate ids. One that we made is removed at the end.
-plain_user=cbuildtest
+plain_user=${CBUILD_TEST_USER:-cbuildtest$$}
 
 user_ready()
 {

@@ -392,6 +392,7 @@ static void test_unpack__devices(void **state)
 	struct stat st;
 	TAR_BUF(tar);
 
+	buf_init(&list, 1000);
 	snprintf(header.dev_major, sizeof(header.dev_major), "%07o", 1);
 	snprintf(header.dev_minor, sizeof(header.dev_minor), "%07o", 3);
 	tar_put(&tar, header);
@@ -405,7 +406,6 @@ static void test_unpack__devices(void **state)
 		return;
 	}
 	assert_false(box_has(box, &id, "dev/null"));
-	buf_init(&list, 1000);
 	assert_ok(file_read_at(store_fd(box->store), tree_path(&id, "devices", path), &list, &err));
 	assert_string_equal(list.data, "c 1:3 dev/null");
 }
