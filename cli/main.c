@@ -260,11 +260,19 @@ int main(int argc, char **argv)
 {
 	struct cli cli = { .root = default_root(), .store_lock = -1 };
 	struct err err = ERR_INIT;
+	struct strv words = STRV_INIT; /* owns what `copy`, which options reorder, points to */
+	char **copy;
 	int status;
 
 	open_standard_streams();
 	signal(SIGPIPE, SIG_IGN);
-	status = run(&cli, argc, argv, &err);
+	/* copies: pid 1 of a sandbox wipes the memory of its command line */
+	copy = xcalloc((size_t)argc + 1, sizeof(*copy));
+	for (int i = 0; i < argc; i++) {
+		strv_add(&words, argv[i]);
+		copy[i] = words.v[i];
+	}
+	status = run(&cli, argc, copy, &err);
 	if (status >= 0 && cli_flush(&err) < 0)
 		status = -1;
 	if (status < 0) {
@@ -277,6 +285,8 @@ int main(int argc, char **argv)
 	if (cli.store_lock >= 0)
 		close(cli.store_lock);
 	strv_release(&cli.environment);
+	strv_release(&words);
+	free(copy);
 	free(cli.helper);
 	free(cli.root);
 	return status;
