@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "builder/mount.h"
 #include "sandbox/userns.h"
 
 void builder_event(struct builder *builder, struct build_event *event)
@@ -275,6 +276,7 @@ static void release(struct builder *builder)
 		strv_release(&builder->stages[i].args);
 	}
 	free(builder->stages);
+	ssh_agents_free(builder);
 	strv_release(&builder->build_args);
 	source_free(builder->context);
 	ignore_free(builder->ignore);

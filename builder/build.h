@@ -25,6 +25,20 @@ enum build_pull {
 	BUILD_PULL_NEVER,
 };
 
+/* A value for RUN --mount=type=secret. */
+struct build_secret {
+	char *id;
+	void *data;
+	size_t len; /* at most SANDBOX_FILE_MAX */
+};
+
+/* An agent for RUN --mount=type=ssh. */
+struct build_ssh {
+	char *id;
+	char *socket;	  /* absolute path of an agent's; NULL: keys */
+	struct strv keys; /* absolute paths of private keys */
+};
+
 struct build_options {
 	struct store *store;
 	const char *context_path;    /* absolute, for messages and the index; NULL: no context */
@@ -45,6 +59,15 @@ struct build_options {
 	enum sandbox_network network; /* default of RUN */
 	const char *resolv_conf;
 	const char *extra_hosts;
+	const struct build_secret *secrets; /* of one id, the last one counts; ssh, too */
+	size_t n_secrets;
+	const struct build_ssh *ssh;
+	size_t n_ssh;
+	const struct sandbox_limit *limits; /* of RUN, beside the usual ones */
+	size_t n_limits;
+	uint64_t shm_size;	 /* of RUN's /dev/shm; 0: 64 MiB */
+	bool allow_host_network; /* RUN --network=host whatever `network` is */
+	bool allow_insecure;	 /* RUN --security=insecure */
 	unsigned jobs;
 	struct transport_options transport;
 };

@@ -83,6 +83,12 @@ int copy_make_layer(struct copy *copy, struct store *store, struct root *root,
 		    struct layer *ret_layer, struct err *err);
 
 /*
+ * The same as files in the empty directory dir_fd, which nobody else writes to: on an empty root,
+ * without archives and inline files. For what is mounted and not kept. Needs userns_enter().
+ */
+int copy_make_tree(struct copy *copy, int dir_fd, struct err *err);
+
+/*
  * Resolve "user[:group]" as USER and --chown do: digits are ids, names are looked up in the
  * root's /etc/passwd and /etc/group (BuildKit's limits: 10 MiB). Without a group the gid is the
  * user's own; for a number it is that of the account with it, else 0 (USER: primary_group), or

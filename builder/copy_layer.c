@@ -295,6 +295,37 @@ static bool is_directory_path(const char *dest)
 	return dest[len - 1] == '/' || (len > 1 && !strcmp(dest + len - 2, "/."));
 }
 
+int copy_make_tree(struct copy *copy, int dir_fd, struct err *err)
+{
+	cleanup_free char *dest = copy_clean_path(copy->request.dest);
+	cleanup_with(arena_free) struct arena *arena = arena_new();
+	struct making making = {
+		.copy = copy,
+		.unpacking = { .scratch_fd = -1 },
+		.dest = dest,
+		.slash = is_directory_path(copy->request.dest),
+	};
+	struct writing writing = {
+		.source = copy->request.source,
+		.assembly = &making.assembly,
+		.scratch_fd = -1,
+		.n_groups = copy->n_items,
+		.dir_fd = dir_fd,
+	};
+	int status = 0;
+
+	if (strlen(dest) >= ASSEMBLY_PATH_MAX)
+		return err_set(err, ERR_LIMIT, "%.100s...: path too long", dest);
+	assembly_init(&making.assembly, arena, NULL);
+	making.assembly.new_mode = 0755;
+	making.assembly.now = copy->request.now;
+	if (copy_require_content(copy, err) < 0 || put_all(&making, NULL, err) < 0 ||
+	    copy_write_tree(&writing, err) < 0)
+		status = -1;
+	assembly_release(&making.assembly);
+	return status;
+}
+
 int copy_make_layer(struct copy *copy, struct store *store, struct root *root,
 		    struct layer *ret_layer, struct err *err)
 {

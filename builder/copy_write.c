@@ -51,7 +51,7 @@ static bool is_plain_root(const struct out *out)
 }
 
 /* Canonical order, the dead left out. Sources come sorted, so that mostly it is there already. */
-static void sort_outs(struct assembly *assembly)
+void copy_sort(struct assembly *assembly)
 {
 	bool sorted = true;
 	size_t n = 0;
@@ -252,7 +252,7 @@ int copy_write(struct writing *writing, struct err *err)
 	struct pipeline pipeline = { .writing = writing, .firsts = firsts };
 	int status;
 
-	sort_outs(writing->assembly);
+	copy_sort(writing->assembly);
 	for (size_t i = 0; i < ARRAY_SIZE(pipeline.batches); i++) {
 		struct batch *batch = &pipeline.batches[i];
 

@@ -149,7 +149,8 @@ struct builder {
 	struct ignore *ignore;
 	struct source *context; /* opened when first needed */
 	struct stage *stages;	/* one per stage of the plan */
-	struct strv build_args; /* options', each name once */
+	struct ssh_agent *agents; /* that were started for --ssh */
+	struct strv build_args;	  /* options', each name once */
 	unsigned step, total, executed, cached;
 	char name[512]; /* of the step under way */
 	uint64_t began;
@@ -187,6 +188,43 @@ void builder_event(struct builder *builder, struct build_event *event);
 
 /* The build context. */
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err);
+
+/* --- origin.c: what --from and from= name */
+
+struct snapshot;
+
+/* An image or stage whose files are read, and the key of its file system. */
+struct origin {
+	struct image *image; /* owned when it is not a stage's */
+	bool owned;
+	struct digest key;
+	const char *what;	   /* as written */
+	/* once it is mounted */
+	struct root *root;
+	struct snapshot *snapshot;
+	int mount_fd; /* -1 before */
+	struct source *source; /* origin_open()'s */
+};
+
+#define ORIGIN_INIT                                                                                \
+	{                                                                                          \
+		.mount_fd = -1                                                                     \
+	}
+
+/*
+ * Find the stage, which is built now if it was not, or the image. To be called before the step
+ * begins: events of other steps come between. `from` must outlive the origin; errors point at
+ * where.
+ */
+int origin_find(struct builder *builder, struct stage *stage, const char *from, struct range where,
+		struct origin *ret_origin, struct err *err);
+
+/* Mount it, detached; with `writable`, what is written is thrown away with the origin. */
+int origin_mount(struct builder *builder, struct origin *origin, bool writable, struct err *err);
+
+/* Mount it, unless it is, and open it as a source for COPY, which stays the origin's. */
+int origin_open(struct builder *builder, struct origin *origin, struct err *err);
+void origin_release(struct origin *origin);
 
 /* --- steps: one function per instruction, in a table (step.c) */
 

@@ -82,10 +82,19 @@ struct writing {
 	struct assembly *assembly;
 	int scratch_fd;	   /* content of archives */
 	uint64_t n_groups; /* no entry has a higher one */
-	struct tar_writer *tar;
+	struct tar_writer *tar; /* copy_write() */
+	int dir_fd;		/* copy_write_tree() */
 };
 
 /* Write all entries, in canonical order. */
 int copy_write(struct writing *writing, struct err *err);
+
+/* Put the entries of an assembly, which becomes shorter, into canonical order without the dead. */
+void copy_sort(struct assembly *assembly);
+
+/* --- copy_tree.c ------------------------------------------------------------------------------ */
+
+/* Make all entries in an empty directory. */
+int copy_write_tree(struct writing *writing, struct err *err);
 
 #endif

@@ -9,7 +9,6 @@
  */
 #include "builder/internal.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -17,7 +16,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "sandbox/sandbox.h"
 
 /* What the instruction says, expanded. */
 struct copy_words {
@@ -141,84 +139,6 @@ static int refuse_flags(struct builder *builder, const struct instruction *instr
 	return 0;
 }
 
-/* --- --from */
-
-/* The image that --from reads, and the key of its file system. */
-struct origin {
-	struct image *image; /* owned when it is not a stage's */
-	bool owned;
-	struct digest key;
-	const char *what;
-	/* the mounted view, once it is opened */
-	struct root *root;
-	struct snapshot *snapshot;
-	int mount_fd;
-	struct source *source;
-};
-
-static void origin_release(struct origin *origin)
-{
-	source_free(origin->source);
-	file_close_at(&origin->mount_fd);
-	snapshot_free(origin->snapshot);
-	root_free(origin->root);
-	if (origin->owned)
-		image_free(origin->image);
-}
-
-static int find_origin(struct builder *builder, struct stage *stage, const struct flag *from,
-		       struct origin *origin, struct err *err)
-{
-	struct digest id;
-	size_t index;
-
-	origin->what = from->value;
-	if (!*from->value || strchr(from->value, '$'))
-		return dockerfile_error(builder->dockerfile, from->range, ERR_INVALID, err,
-					"--from takes the name or number of a stage, or an image; "
-					"variables are not expanded in it");
-	if (plan_find_stage(builder->plan, from->value, stage->plan->index, &index)) {
-		/* events of another stage come between: the step begins afterwards */
-		if (stage_require(builder, index, err) < 0)
-			return -1;
-		origin->image = builder->stages[index].image;
-		origin->key = builder->stages[index].key;
-		return 0;
-	}
-	if (from->value[strspn(from->value, "0123456789")] == '\0')
-		return dockerfile_error(builder->dockerfile, from->range, ERR_INVALID, err,
-					"--from=%s: there is no stage of this number above",
-					from->value);
-	if (base_load(builder, builder->dockerfile, from->range, from->value,
-		      &stage->plan->platform, &id, &origin->image, err) < 0)
-		return -1;
-	origin->owned = true;
-	origin->key = id;
-	return 0;
-}
-
-/* Mount the origin, to be read from. */
-static int open_origin(struct builder *builder, struct origin *origin, struct err *err)
-{
-	struct store *store = builder->options->store;
-	struct overlay overlay;
-
-	if (builder_require_trees(builder, origin->image, err) < 0 ||
-	    root_open(store, origin->image->diff_ids, origin->image->n_layers, &origin->root, err) <
-		    0 ||
-	    snapshot_prepare(origin->root, false, &origin->snapshot, err) < 0)
-		return -1;
-	overlay = (struct overlay){
-		.dir_fd = store_fd(store),
-		.lowers = (const char *const *)origin->snapshot->lowers,
-		.n_lowers = origin->snapshot->n_lowers,
-	};
-	if (overlay_mount(&overlay, false, &origin->mount_fd, err) < 0)
-		return -1;
-	return source_open_root(origin->mount_fd, origin->what, builder->options->jobs,
-				&origin->source, err);
-}
-
 /* --- keys */
 
 static void key_common(struct key *key, const struct stage *stage, const struct copy_words *words,
@@ -338,7 +258,7 @@ static int run_copy_from(struct copy_step *step, struct origin *origin, struct e
 		step->key = step->record.key;
 		return 0;
 	}
-	if (open_origin(step->builder, origin, &why) < 0)
+	if (origin_open(step->builder, origin, &why) < 0)
 		return point_at(step, SIZE_MAX, &why, err);
 	step->request.source = origin->source;
 	if (run_copy(step, err) < 0)
@@ -349,7 +269,7 @@ static int run_copy_from(struct copy_step *step, struct origin *origin, struct e
 
 static int run_step(struct copy_step *step, const struct flag *from, struct err *err)
 {
-	struct origin origin = { .mount_fd = -1 };
+	struct origin origin = ORIGIN_INIT;
 	struct err why = ERR_INIT;
 	int status = -1;
 
@@ -360,7 +280,7 @@ static int run_step(struct copy_step *step, const struct flag *from, struct err 
 			return point_at(step, 0, &why, err);
 		return run_copy(step, err);
 	}
-	if (find_origin(step->builder, step->stage, from, &origin, err) == 0) {
+	if (origin_find(step->builder, step->stage, from->value, from->range, &origin, err) == 0) {
 		builder_begin(step->builder, step->stage, step->instruction->text);
 		status = run_copy_from(step, &origin, err);
 	}

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,10 +17,10 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "builder/mount.h"
 #include "sandbox/sandbox.h"
 
 #define SCRIPT_DIR "/dev/pipes/"
-#define MOUNTS_MAX 64
 
 struct run_step {
 	struct builder *builder;
@@ -28,21 +29,18 @@ struct run_step {
 	struct strv argv;
 	const struct heredoc *script; /* a heredoc that is a program of its own (#!), or NULL */
 	enum sandbox_network network;
-	struct strv mounts_text;		     /* for the key */
-	struct sandbox_mount mounts[MOUNTS_MAX + 1]; /* and the script */
-	size_t n_mounts;
+	bool insecure;
+	struct step_mounts mounts;
+	int script_fd;
 	struct step_record record;
 };
 
 static void step_release(struct run_step *step)
 {
 	strv_release(&step->argv);
-	strv_release(&step->mounts_text);
-	for (size_t i = 0; i < step->n_mounts; i++) {
-		free((char *)step->mounts[i].target);
-		if (step->mounts[i].source_fd >= 0)
-			close(step->mounts[i].source_fd);
-	}
+	if (step->script_fd >= 0)
+		close(step->script_fd);
+	step_mounts_release(&step->mounts);
 }
 
 /* --- what is run */
@@ -122,11 +120,14 @@ static int parse_network(struct run_step *step, struct err *err)
 		return 0;
 	}
 	if (!strcmp(flag->value, "host")) {
-		if (step->network == SANDBOX_NETWORK_HOST)
-			return 0;
-		return dockerfile_error(step->builder->dockerfile, flag->range, ERR_DENIED, err,
-					"--network=host is more than this build's --network gives; "
-					"a Dockerfile cannot widen it");
+		if (step->network != SANDBOX_NETWORK_HOST &&
+		    !step->builder->options->allow_host_network)
+			return dockerfile_error(
+				step->builder->dockerfile, flag->range, ERR_DENIED, err,
+				"--network=host is more than this build's --network gives; a "
+				"Dockerfile cannot widen it (allow it with --allow network.host)");
+		step->network = SANDBOX_NETWORK_HOST;
+		return 0;
 	}
 	return dockerfile_error(step->builder->dockerfile, flag->range, ERR_INVALID, err,
 				"invalid network mode \"%s\": expected default, none or host",
@@ -139,228 +140,61 @@ static int parse_security(struct run_step *step, struct err *err)
 
 	if (!flag || !strcmp(flag->value, "sandbox"))
 		return 0;
-	if (!strcmp(flag->value, "insecure"))
+	if (!strcmp(flag->value, "insecure")) {
+		step->insecure = true;
+		if (step->builder->options->allow_insecure)
+			return 0;
 		return dockerfile_error(step->builder->dockerfile, flag->range, ERR_DENIED, err,
-					"--security=insecure is not allowed");
+					"--security=insecure is not allowed (allow it with --allow "
+					"security.insecure)");
+	}
 	return dockerfile_error(step->builder->dockerfile, flag->range, ERR_INVALID, err,
 				"invalid security mode \"%s\": expected sandbox or insecure",
 				flag->value);
 }
 
-static int mount_error(struct run_step *step, const struct flag *flag, enum err_kind kind,
-		       struct err *err, const char *text, const char *about)
-{
-	return dockerfile_error(step->builder->dockerfile, flag->range, kind, err, "--mount: %s%s",
-				text, about);
-}
-
-static int parse_size(const char *text, uint64_t *ret_bytes)
-{
-	unsigned long long number;
-	unsigned shift = 0;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -1;
-	number = strtoull(text, &end, 10);
-	switch (*end | 0x20) {
-	case 'k':
-		shift = 10;
-		end++;
-		break;
-	case 'm':
-		shift = 20;
-		end++;
-		break;
-	case 'g':
-		shift = 30;
-		end++;
-		break;
-	default:
-		break;
-	}
-	if ((*end | 0x20) == 'b')
-		end++;
-	if (*end || number > UINT64_MAX >> shift)
-		return -1;
-	*ret_bytes = number << shift;
-	return 0;
-}
-
-/* The options of one --mount, expanded where the language expands them. */
-struct mount_words {
-	char *type, *target, *id, *size, *mode;
-	char *sharing;
-	bool read_only;
-};
-
-static void mount_words_release(struct mount_words *words)
-{
-	free(words->type);
-	free(words->target);
-	free(words->id);
-	free(words->size);
-	free(words->mode);
-	free(words->sharing);
-}
-
-static int read_mount(struct run_step *step, const struct flag *flag, struct mount_words *words,
-		      struct err *err)
-{
-	static const struct {
-		const char *key;
-		size_t place;
-	} known[] = {
-		{ "type", offsetof(struct mount_words, type) },
-		{ "target", offsetof(struct mount_words, target) },
-		{ "dst", offsetof(struct mount_words, target) },
-		{ "destination", offsetof(struct mount_words, target) },
-		{ "id", offsetof(struct mount_words, id) },
-		{ "size", offsetof(struct mount_words, size) },
-		{ "tmpfs-size", offsetof(struct mount_words, size) },
-		{ "mode", offsetof(struct mount_words, mode) },
-		{ "sharing", offsetof(struct mount_words, sharing) },
-	};
-	struct flag_option *options;
-	struct err why = ERR_INIT;
-	size_t n;
-
-	if (flag_options_parse(step->builder->dockerfile->arena, flag->value, &options, &n, &why) <
-	    0)
-		return mount_error(step, flag, ERR_INVALID, err, why.message, "");
-	for (size_t i = 0; i < n; i++) {
-		size_t k = 0;
-
-		while (k < ARRAY_SIZE(known) && strcmp(known[k].key, options[i].key))
-			k++;
-		if (k < ARRAY_SIZE(known)) {
-			char **place = (char **)((char *)words + known[k].place);
-			struct word word = { .text = options[i].value, .range = flag->range };
-
-			free(steal_pointer(place));
-			if (scope_expand(step->builder->dockerfile, &step->stage->env, &word, place,
-					 err) < 0)
-				return -1;
-		} else if (!strcmp(options[i].key, "ro") || !strcmp(options[i].key, "readonly")) {
-			words->read_only =
-				!options[i].has_value || strcasecmp(options[i].value, "false");
-		} else if (!strcmp(options[i].key, "rw") || !strcmp(options[i].key, "readwrite")) {
-			words->read_only =
-				options[i].has_value && !strcasecmp(options[i].value, "false");
-		} else {
-			return mount_error(step, flag, ERR_UNSUPPORTED, err,
-					   "this option is not supported yet: ", options[i].key);
-		}
-	}
-	return 0;
-}
-
-/* The directory of a cache: mounts/<hash of its id>/, so that no id is a path. */
-static int open_cache(struct run_step *step, const char *id, mode_t mode, int *ret_fd,
-		      struct err *err)
-{
-	int store_dir = store_fd(step->builder->options->store);
-	char hex[DIGEST_HEX_MAX], path[DIGEST_HEX_MAX + 16];
-	struct digest name;
-
-	digest_of(id, strlen(id), &name);
-	snprintf(path, sizeof(path), "mounts/%s", digest_hex(&name, hex));
-	if (mkdirat(store_dir, "mounts", 0700) < 0 && errno != EEXIST)
-		return err_os(err, "make directory mounts");
-	if (mkdirat(store_dir, path, 0700) == 0) {
-		if (fchmodat(store_dir, path, mode, 0) < 0)
-			return err_os(err, "set the mode of the cache directory");
-	} else if (errno != EEXIST) {
-		return err_os(err, "make the cache directory");
-	}
-	*ret_fd = openat(store_dir, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return *ret_fd < 0 ? err_os(err, "open the cache directory") : 0;
-}
-
-static int add_mount(struct run_step *step, const struct flag *flag, struct mount_words *words,
-		     struct err *err)
-{
-	struct sandbox_mount *mount = &step->mounts[step->n_mounts];
-	unsigned long mode = 0;
-	uint64_t size = 0;
-	char *end;
-
-	if (!words->type || (strcmp(words->type, "tmpfs") && strcmp(words->type, "cache")))
-		return mount_error(
-			step, flag, ERR_UNSUPPORTED, err,
-			"this type is not supported yet: ", words->type ? words->type : "bind");
-	if (!words->target || !*words->target)
-		return mount_error(step, flag, ERR_INVALID, err, "target is missing", "");
-	if (words->mode) {
-		mode = strtoul(words->mode, &end, 8);
-		if (!*words->mode || *end || mode > 07777)
-			return mount_error(step, flag, ERR_INVALID, err, "invalid mode ",
-					   words->mode);
-	}
-	if (words->size && parse_size(words->size, &size) < 0)
-		return mount_error(step, flag, ERR_INVALID, err, "invalid size ", words->size);
-	*mount = (struct sandbox_mount){ .source_fd = -1, .read_only = words->read_only };
-	mount->target = stage_path(step->stage, words->target, false);
-	step->n_mounts++;
-	if (!strcmp(mount->target, "/"))
-		return mount_error(step, flag, ERR_INVALID, err, "the target cannot be /", "");
-	strv_addf(&step->mounts_text, "%s %s %s id=%s size=%llu mode=%lo", words->type,
-		  mount->target, words->read_only ? "ro" : "rw", words->id ? words->id : "",
-		  (unsigned long long)size, mode);
-	if (!strcmp(words->type, "tmpfs")) {
-		mount->kind = SANDBOX_MOUNT_TMPFS;
-		mount->size = size;
-		mount->mode = (unsigned)mode;
-		return 0;
-	}
-	if (words->sharing && strcmp(words->sharing, "shared"))
-		return mount_error(step, flag, ERR_UNSUPPORTED, err,
-				   "this sharing mode is not supported yet: ", words->sharing);
-	mount->kind = SANDBOX_MOUNT_BIND;
-	return open_cache(step, words->id && *words->id ? words->id : mount->target,
-			  mode ? (mode_t)mode : 0755, &mount->source_fd, err);
-}
-
-static int parse_mounts(struct run_step *step, struct err *err)
-{
-	for (size_t i = 0; i < step->instruction->n_flags; i++) {
-		const struct flag *flag = &step->instruction->flags[i];
-		struct mount_words words = { 0 };
-		int status;
-
-		if (strcmp(flag->name, "mount"))
-			continue;
-		if (step->n_mounts == MOUNTS_MAX)
-			return mount_error(step, flag, ERR_LIMIT, err, "too many mounts", "");
-		status = read_mount(step, flag, &words, err);
-		if (status == 0)
-			status = add_mount(step, flag, &words, err);
-		mount_words_release(&words);
-		if (status < 0)
-			return -1;
-	}
-	return 0;
-}
-
 /* --- the key */
 
-static void make_key(struct run_step *step, struct key *key, struct digest *ret_key)
+/* What the command line says about all RUNs, where it says something. */
+static void add_options(const struct run_step *step, struct key *key)
+{
+	const struct build_options *options = step->builder->options;
+
+	if (options->extra_hosts)
+		key_add(key, "hosts", options->extra_hosts);
+	if (step->insecure)
+		key_add(key, "security", "insecure");
+	for (size_t i = 0; i < options->n_limits; i++) {
+		const struct sandbox_limit *limit = &options->limits[i];
+		cleanup_free char *text = xasprintf("%s=%" PRIu64 ":%" PRIu64, limit->name,
+						    limit->soft, limit->hard);
+
+		key_add(key, "ulimit", text);
+	}
+	if (options->shm_size) {
+		cleanup_free char *text = xasprintf("%" PRIu64, options->shm_size);
+
+		key_add(key, "shm-size", text);
+	}
+}
+
+static int make_key(struct run_step *step, struct key *key, struct digest *ret_key, struct err *err)
 {
 	const struct stage *stage = step->stage;
 
-	key_init(key, "run");
 	key_add_digest(key, "parent", &stage->key);
 	key_add_strv(key, "argument", &step->argv);
 	key_add_strv(key, "environment", &stage->env);
 	key_add(key, "directory", stage->image->working_dir);
 	key_add(key, "user", stage->image->user);
 	key_add(key, "network", step->network == SANDBOX_NETWORK_NONE ? "none" : "host");
-	key_add_strv(key, "mount", &step->mounts_text);
+	if (step_mounts_add_key(&step->mounts, key, err) < 0)
+		return -1;
 	if (step->script)
 		key_add(key, "script", step->script->content);
-	if (step->builder->options->extra_hosts)
-		key_add(key, "hosts", step->builder->options->extra_hosts);
+	add_options(step, key);
 	key_finish(key, ret_key);
+	return 0;
 }
 
 /* --- running */
@@ -395,23 +229,36 @@ static void make_environment(struct run_step *step, const char *home, struct str
 	}
 	if (!env_get(ret_env, "HOME"))
 		strv_addf(ret_env, "HOME=%s", home);
+	for (size_t i = 0; i < step->mounts.env.n; i++) {
+		const char *text = step->mounts.env.v[i];
+		cleanup_free char *name = xstrndup(text, strcspn(text, "="));
+
+		env_set(ret_env, name, text + strlen(name) + 1);
+	}
 }
 
 /* The script of a "#!" heredoc, as a file to mount. */
-static int write_script(struct run_step *step, struct scratch *scratch, struct err *err)
+static int write_script(struct run_step *step, struct err *err)
 {
-	struct sandbox_mount *mount = &step->mounts[step->n_mounts];
-	cleanup_fd int fd =
-		openat(scratch->dir_fd, "script", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+	cleanup_free char *target = xasprintf(SCRIPT_DIR "%s", step->script->name);
+	struct sandbox_mount *mount;
+	struct scratch *scratch;
+	cleanup_fd int fd = -1;
 
+	if (step_mounts_scratch(&step->mounts, &scratch, err) < 0)
+		return -1;
+	fd = openat(scratch->dir_fd, "script", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
 	if (fd < 0 || write_all(fd, step->script->content, step->script->content_len) < 0 ||
 	    fchmod(fd, 0755) < 0)
 		return err_os(err, "write the script");
-	*mount = (struct sandbox_mount){ .kind = SANDBOX_MOUNT_BIND, .read_only = true };
-	mount->target = xasprintf(SCRIPT_DIR "%s", step->script->name);
-	mount->source_fd = openat(scratch->dir_fd, "script", O_PATH | O_CLOEXEC);
-	step->n_mounts++;
-	return mount->source_fd < 0 ? err_os(err, "open the script") : 0;
+	step->script_fd = openat(scratch->dir_fd, "script", O_PATH | O_CLOEXEC);
+	if (step->script_fd < 0)
+		return err_os(err, "open the script");
+	mount = step_mounts_add(&step->mounts, target);
+	mount->kind = SANDBOX_MOUNT_BIND;
+	mount->read_only = true;
+	mount->source_fd = step->script_fd;
+	return 0;
 }
 
 static int run_in(struct run_step *step, int root_fd, struct sandbox_result *result,
@@ -444,8 +291,12 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 		.groups = groups,
 		.n_groups = n_groups,
 		.network = step->network,
-		.mounts = step->mounts,
-		.n_mounts = step->n_mounts,
+		.mounts = step->mounts.sandbox,
+		.n_mounts = step->mounts.n_sandbox,
+		.limits = options->limits,
+		.n_limits = options->n_limits,
+		.shm_size = options->shm_size,
+		.all_capabilities = step->insecure,
 		.resolv_conf = options->resolv_conf,
 		.extra_hosts = options->extra_hosts,
 		.stdin_fd = -1,
@@ -476,7 +327,6 @@ static int execute(struct run_step *step, struct err *err)
 	struct store *store = step->builder->options->store;
 	const struct image *image = step->stage->image;
 	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
-	cleanup_with(scratch_free) struct scratch *scratch = NULL;
 	struct sandbox_result result;
 	struct overlay overlay;
 	struct root *root;
@@ -487,8 +337,8 @@ static int execute(struct run_step *step, struct err *err)
 	    stage_root(step->builder, step->stage, &root, err) < 0 ||
 	    snapshot_prepare(root, true, &snapshot, err) < 0)
 		return -1;
-	if (step->script &&
-	    (scratch_open(store, &scratch, err) < 0 || write_script(step, scratch, err) < 0))
+	if ((step->script && write_script(step, err) < 0) ||
+	    step_mounts_add_points(&step->mounts, snapshot, root, err) < 0)
 		return -1;
 	overlay = (struct overlay){
 		.dir_fd = store_fd(store),
@@ -522,9 +372,13 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 	struct buf created_by;
 	bool known;
 
-	make_key(step, &key, &digest);
+	key_init(&key, "run");
+	if (make_key(step, &key, &digest, err) < 0)
+		return -1;
 	known = builder_look_up(builder, &digest, &step->record);
 	if (!known) {
+		if (step_mounts_open(&step->mounts, err) < 0)
+			return -1;
 		if (execute(step, &why) < 0) {
 			dockerfile_error(builder->dockerfile, step->instruction->range, why.kind,
 					 err, "%s", why.message);
@@ -555,16 +409,21 @@ int step_run(struct builder *builder, struct stage *stage, const struct instruct
 		.builder = builder,
 		.stage = stage,
 		.instruction = instruction,
+		.script_fd = -1,
 	};
 	int status = -1;
 
+	/* what it mounts may be a stage that is built now: the step begins afterwards */
+	if (step_mounts_read(builder, stage, instruction, &step.mounts, err) < 0) {
+		step_release(&step);
+		return -1;
+	}
 	builder_begin(builder, stage, instruction->text);
 	make_argv(&step);
 	if (!step.argv.n)
 		dockerfile_error(builder->dockerfile, instruction->range, ERR_INVALID, err,
 				 "RUN without a command");
-	else if (parse_network(&step, err) == 0 && parse_security(&step, err) == 0 &&
-		 parse_mounts(&step, err) == 0)
+	else if (parse_network(&step, err) == 0 && parse_security(&step, err) == 0)
 		status = look_up_or_run(&step, err);
 	step_release(&step);
 	return status;

@@ -19,6 +19,7 @@ struct build_flags {
 	struct strv tags, build_args, labels, add_hosts;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
 	bool no_cache, quiet, rm, force_rm, tls_verify;
+	struct grant_flags grants;
 };
 
 static void flags_release(struct build_flags *flags)
@@ -38,6 +39,7 @@ struct build_input {
 	char *ignore_name;
 	char *hosts;
 	struct platform platform;
+	struct grants grants;
 };
 
 static void input_release(struct build_input *input)
@@ -207,8 +209,10 @@ static int fill_options(struct cli *cli, const struct build_flags *flags, struct
 	if (cli_network(cli, flags->network, &options->network, err) < 0 ||
 	    parse_pull(cli, flags->pull, &options->pull, err) < 0 ||
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
-	    cli_hosts(cli, &flags->add_hosts, &input->hosts, err) < 0)
+	    cli_hosts(cli, &flags->add_hosts, &input->hosts, err) < 0 ||
+	    grants_parse(cli, &flags->grants, &input->grants, err) < 0)
 		return -1;
+	grants_fill(&input->grants, options);
 	for (size_t i = 0; i < flags->tags.n; i++)
 		if (cli_name(cli, flags->tags.v[i], &options->tags, err) < 0)
 			return -1;
@@ -314,6 +318,16 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		  "network of RUN: default, host or none" },
 		{ "add-host", 0, OPT_LIST, &flags.add_hosts, "HOST:ADDRESS",
 		  "line for /etc/hosts of RUN (repeatable)" },
+		{ "secret", 0, OPT_LIST, &flags.grants.secrets, "id=ID[,src=PATH][,env=NAME]",
+		  "value for RUN --mount=type=secret (repeatable)" },
+		{ "ssh", 0, OPT_LIST, &flags.grants.ssh, "ID[=SOCKET|KEY]",
+		  "agent or keys for RUN --mount=type=ssh (repeatable)" },
+		{ "allow", 0, OPT_LIST, &flags.grants.allow, "WHAT",
+		  "let RUN have network.host or security.insecure (repeatable)" },
+		{ "ulimit", 0, OPT_LIST, &flags.grants.ulimits, "TYPE=SOFT[:HARD]",
+		  "resource limit of RUN (repeatable)" },
+		{ "shm-size", 0, OPT_STRING, &flags.grants.shm_size, "BYTES",
+		  "size of RUN's /dev/shm (default: 64m)" },
 		{ "quiet", 'q', OPT_BOOL, &flags.quiet, NULL,
 		  "print the image id and nothing else" },
 		{ "iidfile", 0, OPT_STRING, &flags.iidfile, "FILE",
@@ -345,6 +359,7 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 	strv_release(&options.build_args);
 	strv_release(&options.labels);
 	strv_release(&options.tags);
+	grants_release(&input.grants, &flags.grants);
 	input_release(&input);
 	flags_release(&flags);
 	return status;

@@ -156,6 +156,33 @@ void progress_release(struct progress *progress);
 void progress_build(void *arg, const struct build_event *event);	/* a build_listener */
 void progress_transfer(void *arg, const struct transport_event *event); /* a transport_listener */
 
+/* --- what the command line gives to RUN (grants.c) */
+
+/* As they were given. */
+struct grant_flags {
+	struct strv secrets, ssh, allow, ulimits;
+	const char *shm_size;
+};
+
+struct grants {
+	struct build_secret *secrets;
+	size_t n_secrets;
+	struct build_ssh *ssh;
+	size_t n_ssh;
+	struct sandbox_limit *limits;
+	size_t n_limits;
+	uint64_t shm_size;
+	bool host_network, insecure;
+};
+
+/* Parse them, and read the secrets. */
+int grants_parse(struct cli *cli, const struct grant_flags *flags, struct grants *grants,
+		 struct err *err);
+
+/* The options point into the grants then. */
+void grants_fill(const struct grants *grants, struct build_options *options);
+void grants_release(struct grants *grants, struct grant_flags *flags); /* secrets are wiped */
+
 /* --- shared by commands (common.c) */
 
 /* A name for -t, tag, push: normal form, tag required or latest, no digest. */

@@ -437,6 +437,11 @@ int root_open_in(struct root *root, size_t layer, const char *path, struct err *
 int root_open_content(struct root *root, const struct root_found *found, const char *path,
 		      uint64_t *ret_offset, struct err *err);
 
+/* As root_lookup(), and what was found (lookup.c). */
+struct root_entry;
+int root_find(struct root *root, const char *path, bool follow_last, struct root_entry *ret_entry,
+	      struct root_found *ret_found, struct err *err);
+
 /* The target of a symlink that was found. */
 int root_read_link(struct root *root, const struct root_found *found, const char *path,
 		   char target[ENTRY_PATH_MAX], struct err *err);

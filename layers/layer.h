@@ -158,6 +158,22 @@ struct snapshot {
 int snapshot_prepare(struct root *root, bool writable, struct snapshot **ret_snapshot,
 		     struct err *err);
 
+/* A place that something will be mounted on. */
+struct snapshot_point {
+	const char *path; /* absolute, clean; links in it are followed inside the root */
+	bool is_dir;
+};
+
+/*
+ * Give places to mounts where the layers have none: an extra lower on top of the others holds
+ * them, and the directories on the way with the attributes they have. So nothing of them is in
+ * the upper directory, and there is nothing to be cleaned up. Places below another point, and in
+ * dev, proc and sys, which are mounts themselves, are left out. Once per snapshot, before it is
+ * mounted; `root` is over its layers.
+ */
+int snapshot_add_points(struct snapshot *snapshot, struct root *root,
+			const struct snapshot_point *points, size_t n, struct err *err);
+
 /*
  * What the upper directory holds becomes a layer: unchanged copy-ups are left out, whiteouts and
  * opaque marks translated, the canonical tar hashed, the directory moved to trees/. Nothing may

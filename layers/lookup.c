@@ -157,9 +157,8 @@ static int resolve(struct lookup *lookup, bool follow_last, struct root_found *r
 	return 0;
 }
 
-/* As root_lookup(), and what was found. */
-static int look_up(struct root *root, const char *path, bool follow_last,
-		   struct root_entry *ret_entry, struct root_found *ret_found, struct err *err)
+int root_find(struct root *root, const char *path, bool follow_last, struct root_entry *ret_entry,
+	      struct root_found *ret_found, struct err *err)
 {
 	struct lookup lookup = { .root = root, .what = path, .rest = xstrdup(path) };
 	char target[ENTRY_PATH_MAX] = "";
@@ -184,7 +183,7 @@ int root_lookup(struct root *root, const char *path, bool follow_last, struct ro
 {
 	struct root_found found;
 
-	return look_up(root, path, follow_last, ret_entry, &found, err);
+	return root_find(root, path, follow_last, ret_entry, &found, err);
 }
 
 int root_read(struct root *root, const char *path, size_t max, struct buf *buf, struct err *err)
@@ -197,7 +196,7 @@ int root_read(struct root *root, const char *path, size_t max, struct buf *buf, 
 	ssize_t got;
 	size_t size;
 
-	if (look_up(root, path, true, entry, &found, err) < 0)
+	if (root_find(root, path, true, entry, &found, err) < 0)
 		return -1;
 	if (!S_ISREG(found.stat.st_mode))
 		return err_set(err, ERR_INVALID, "%s: not a regular file", path);

@@ -28,7 +28,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,8 +37,6 @@
 #include "sandbox/sandbox.h"
 
 #define REPORT_FD    3 /* where the report pipe ends up */
-#define FILES_SOFT   1024
-#define FILES_HARD   524288
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 int init_fail_os(struct init_report *report, const char *what, const char *name)
@@ -130,21 +127,6 @@ static void exec_argv(const struct sandbox_spec *spec)
 	errno = denied ? EACCES : ENOENT;
 }
 
-static int set_limits(struct init_report *report)
-{
-	const struct rlimit no_core = { 0, 0 };
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return init_fail_os(report, "read resource limits", NULL);
-	if (files.rlim_max > FILES_HARD)
-		files.rlim_max = FILES_HARD;
-	files.rlim_cur = files.rlim_max < FILES_SOFT ? files.rlim_max : FILES_SOFT;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
-		return init_fail_os(report, "set resource limits", NULL);
-	return 0;
-}
-
 /* A path that left the root (by a magic link) has no name that starts with a slash. */
 static int enter_cwd(const char *cwd, struct init_report *report)
 {
@@ -176,7 +158,7 @@ static int become_process(const struct init_plan *plan, struct init_report *repo
 	sigset_t none;
 
 	setsid();
-	if (set_limits(report) < 0 || enter_cwd(plan->spec->cwd, report) < 0)
+	if (limits_set(plan->spec, report) < 0 || enter_cwd(plan->spec->cwd, report) < 0)
 		return -1;
 	if (plan->confined && seccomp_install(&plan->filter) < 0)
 		return init_fail_os(report, "install the seccomp filter", NULL);

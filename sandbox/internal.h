@@ -57,9 +57,15 @@ int etc_hosts(const char *hostname, const char *extra_hosts, struct buf *out);
 /* A name that sethostname() and one line of /etc/hosts can hold. */
 bool etc_hostname_valid(const char *hostname);
 
+/* --- limits.c: child: the limits that every step has, then the step's own -------------------- */
+
+int limits_set(const struct sandbox_spec *spec, struct init_report *report);
+
 /* --- mounts.c: prepared, detached mounts ---------------------------------------------------- */
 
-#define MOUNTS_NODES 6
+#define MOUNTS_NODES	 6
+#define MOUNTS_EXTRA_MAX 4096
+#define MOUNTS_NAME_MAX	 12
 
 struct mounts {
 	/* A tmpfs: hosts, hostname, resolv.conf and the directory empty. The root of the sandbox is
@@ -69,7 +75,7 @@ struct mounts {
 	int node_fds[MOUNTS_NODES]; /* the host's /dev/null and so on */
 	int pts_fd;
 	int shm_fd;
-	int *extra_fds;	    /* of spec->mounts, in its order */
+	int *extra_fds;	    /* of spec->mounts, in its order; -1: a file on the scaffold */
 	bool *extra_is_dir; /* what the place of each has to be */
 	size_t n_extra;
 };
@@ -80,6 +86,9 @@ extern const char *const mounts_etc_names[3];
 void mounts_init(struct mounts *mounts);
 int mounts_prepare(const struct sandbox_spec *spec, struct mounts *mounts, struct err *err);
 void mounts_release(struct mounts *mounts);
+
+/* The name on the scaffold of the file for spec->mounts[i]. For prepared and child use. */
+void mounts_extra_name(size_t i, char name[MOUNTS_NAME_MAX]);
 
 struct mount_option {
 	const char *key;

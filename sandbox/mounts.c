@@ -28,6 +28,8 @@
 #include "base/mem.h"
 #include "sandbox/sandbox.h"
 
+#define SHM_DEFAULT (UINT64_C(64) << 20)
+
 static const unsigned node_numbers[MOUNTS_NODES][2] = {
 	{ 1, 3 }, { 1, 5 }, { 1, 7 }, { 1, 8 }, { 1, 9 }, { 5, 0 },
 };
@@ -137,7 +139,7 @@ static int write_etc(const struct sandbox_spec *spec, const char *hostname, int 
 
 static int prepare_scaffold(const struct sandbox_spec *spec, struct mounts *mounts, struct err *err)
 {
-	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "4m" } };
+	static const struct mount_option options[] = { { "mode", "0755" }, { "size", "24m" } };
 	const char *hostname = spec->hostname ? spec->hostname : SANDBOX_HOSTNAME;
 
 	if (!etc_hostname_valid(hostname))
@@ -211,11 +213,14 @@ static int new_devpts(void)
 	return fd;
 }
 
-static int prepare_dev(struct mounts *mounts, struct err *err)
+static int prepare_dev(const struct sandbox_spec *spec, struct mounts *mounts, struct err *err)
 {
 	static const struct mount_option dev[] = { { "mode", "0755" }, { "size", "64m" } };
-	static const struct mount_option shm[] = { { "mode", "1777" }, { "size", "64m" } };
+	char shm_size[24];
+	const struct mount_option shm[] = { { "mode", "1777" }, { "size", shm_size } };
 
+	snprintf(shm_size, sizeof(shm_size), "%llu",
+		 (unsigned long long)(spec->shm_size ? spec->shm_size : SHM_DEFAULT));
 	mounts->dev_fd =
 		mount_new("tmpfs", dev, ARRAY_SIZE(dev), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (mounts->dev_fd < 0 || fill_dev(mounts->dev_fd) < 0)
@@ -274,22 +279,70 @@ static int new_tmpfs(const struct sandbox_mount *mount, struct err *err)
 	return fd;
 }
 
+/* On the scaffold, from which the child binds it: files of a detached mount cannot be cloned. */
+static int write_extra(const struct sandbox_mount *mount, size_t i, const struct mounts *mounts,
+		       struct err *err)
+{
+	char name[MOUNTS_NAME_MAX];
+	cleanup_fd int fd = -1;
+
+	if (mount->len > SANDBOX_FILE_MAX)
+		return err_set(err, ERR_LIMIT, "the file for %s is larger than %d bytes",
+			       mount->target, SANDBOX_FILE_MAX);
+	mounts_extra_name(i, name);
+	fd = openat(mounts->scaffold_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write_all(fd, mount->data, mount->len) < 0)
+		return err_os(err, "write the file for %s", mount->target);
+	if (fchown(fd, mount->uid, mount->gid) < 0 || fchmod(fd, mount->mode) < 0)
+		return err_os(err, "give the file for %s to %u:%u", mount->target,
+			      (unsigned)mount->uid, (unsigned)mount->gid);
+	return 0;
+}
+
+void mounts_extra_name(size_t i, char name[MOUNTS_NAME_MAX])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t len = 4;
+
+	memcpy(name, "file", len);
+	for (int shift = 12; shift >= 0; shift -= 4)
+		name[len++] = digits[i >> shift & 15];
+	name[len] = '\0';
+}
+
+static int make_extra(const struct sandbox_mount *mount, struct mounts *mounts, size_t i,
+		      int *ret_fd, struct err *err)
+{
+	mounts->extra_is_dir[i] = true;
+	switch (mount->kind) {
+	case SANDBOX_MOUNT_BIND:
+		*ret_fd = clone_bind(mount, &mounts->extra_is_dir[i], err);
+		break;
+	case SANDBOX_MOUNT_TMPFS:
+		*ret_fd = new_tmpfs(mount, err);
+		break;
+	case SANDBOX_MOUNT_FILE:
+		mounts->extra_is_dir[i] = false;
+		*ret_fd = -1;
+		return write_extra(mount, i, mounts, err);
+	}
+	return *ret_fd < 0 ? -1 : 0;
+}
+
 static int prepare_extra(const struct sandbox_spec *spec, struct mounts *mounts, struct err *err)
 {
 	mounts->extra_fds = xcalloc(spec->n_mounts + 1, sizeof(*mounts->extra_fds));
 	mounts->extra_is_dir = xcalloc(spec->n_mounts + 1, sizeof(*mounts->extra_is_dir));
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct sandbox_mount *mount = &spec->mounts[i];
-		int fd;
+		int fd = -1;
 
 		if (*mount->target != '/' || strlen(mount->target) >= PATH_MAX)
 			return err_set(err, ERR_INVALID, "not the place of a mount: %s",
 				       mount->target);
-		mounts->extra_is_dir[i] = true;
-		fd = mount->kind == SANDBOX_MOUNT_BIND
-			     ? clone_bind(mount, &mounts->extra_is_dir[i], err)
-			     : new_tmpfs(mount, err);
-		if (fd < 0)
+		if (i >= MOUNTS_EXTRA_MAX)
+			return err_set(err, ERR_LIMIT, "more than %d mounts", MOUNTS_EXTRA_MAX);
+		if (make_extra(mount, mounts, i, &fd, err) < 0)
 			return -1;
 		mounts->extra_fds[mounts->n_extra++] = fd;
 	}
@@ -307,7 +360,7 @@ void mounts_init(struct mounts *mounts)
 
 int mounts_prepare(const struct sandbox_spec *spec, struct mounts *mounts, struct err *err)
 {
-	if (prepare_scaffold(spec, mounts, err) < 0 || prepare_dev(mounts, err) < 0 ||
+	if (prepare_scaffold(spec, mounts, err) < 0 || prepare_dev(spec, mounts, err) < 0 ||
 	    prepare_extra(spec, mounts, err) < 0)
 		return -1;
 	return 0;
@@ -328,7 +381,7 @@ void mounts_release(struct mounts *mounts)
 	for (size_t i = 0; i < MOUNTS_NODES; i++)
 		close_if_open(mounts->node_fds[i]);
 	for (size_t i = 0; i < mounts->n_extra; i++)
-		close(mounts->extra_fds[i]);
+		close_if_open(mounts->extra_fds[i]);
 	free(mounts->extra_fds);
 	free(mounts->extra_is_dir);
 }

@@ -276,6 +276,26 @@ static int mount_old(const struct overlay *overlay, const char *bottom, int *ret
 	return 0;
 }
 
+/* --- attaching ------------------------------------------------------------------------------ */
+
+int overlay_attach(int mount_fd, int place_fd, struct err *err)
+{
+	cleanup_fd int place = mount_reopen(place_fd);
+
+	if (place < 0 || move_mount(mount_fd, "", place, "",
+				    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return err_os(err, "attach a mount");
+	return 0;
+}
+
+void overlay_detach(int mount_fd)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", mount_fd);
+	umount2(path, MNT_DETACH);
+}
+
 /* -------------------------------------------------------------------------------------------- */
 
 /* Without any layer nor upper directory there is nothing to stack: the bottom itself. */

@@ -200,6 +200,20 @@ static int open_target(int root_fd, const char *path, bool is_dir)
 	return -1;
 }
 
+/* A file of the scaffold is for its reader alone: nothing in it is a program. */
+static int clone_file(const struct mounts *mounts, size_t i)
+{
+	struct mount_attr attr = { .attr_set = PLAIN | MOUNT_ATTR_RDONLY };
+	char name[MOUNTS_NAME_MAX];
+	cleanup_fd int fd = -1;
+
+	mounts_extra_name(i, name);
+	fd = open_tree(mounts->scaffold_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
 static int put_extra(const struct sandbox_spec *spec, const struct mounts *mounts,
 		     struct init_report *report)
 {
@@ -207,9 +221,13 @@ static int put_extra(const struct sandbox_spec *spec, const struct mounts *mount
 		const char *target = spec->mounts[i].target;
 		cleanup_fd int place = open_target(spec->root_fd, target, mounts->extra_is_dir[i]);
 
+		cleanup_fd int file = -1;
+
 		if (place < 0)
 			return init_fail_os(report, "make the place of a mount", target);
-		if (move(mounts->extra_fds[i], place) < 0)
+		if (mounts->extra_fds[i] < 0)
+			file = clone_file(mounts, i);
+		if (move(mounts->extra_fds[i] < 0 ? file : mounts->extra_fds[i], place) < 0)
 			return init_fail_os(report, "mount", target);
 	}
 	return 0;

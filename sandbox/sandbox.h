@@ -36,6 +36,14 @@ int overlay_mount(const struct overlay *overlay, bool with_stubs, int *ret_fd, s
 
 #define OVERLAY_LOWERS_MAX 500
 
+/*
+ * Attach a detached mount at a directory, so that parts of it can be sources of bind mounts: what
+ * is opened through mount_fd from then on can. place_fd is a directory of the caller's own.
+ * overlay_detach() before the directory is removed.
+ */
+int overlay_attach(int mount_fd, int place_fd, struct err *err);
+void overlay_detach(int mount_fd);
+
 /* --- running -------------------------------------------------------------------------------- */
 
 enum sandbox_network {
@@ -46,6 +54,7 @@ enum sandbox_network {
 enum sandbox_mount_kind {
 	SANDBOX_MOUNT_BIND,  /* source_fd appears at target */
 	SANDBOX_MOUNT_TMPFS, /* an empty tmpfs */
+	SANDBOX_MOUNT_FILE,  /* a read-only file with these bytes, that is never on a disk */
 };
 
 struct sandbox_mount {
@@ -54,8 +63,28 @@ struct sandbox_mount {
 	const char *target; /* absolute, resolved inside the root; created when absent */
 	bool read_only;
 	uint64_t size; /* TMPFS: bytes, 0 for the kernel's default */
-	unsigned mode; /* TMPFS: of its root, 0 for 0755 */
+	unsigned mode; /* TMPFS: of its root, 0 for 0755. FILE: its mode */
+	const void *data; /* FILE */
+	size_t len;
+	uid_t uid; /* FILE */
+	gid_t gid;
 };
+
+/* The largest FILE, and of all of them together. */
+#define SANDBOX_FILE_MAX  (512 * 1024)
+#define SANDBOX_FILES_MAX (16 * 1024 * 1024)
+
+/* A resource limit (setrlimit); UINT64_MAX is none. */
+struct sandbox_limit {
+	int resource;
+	const char *name; /* "nofile" */
+	uint64_t soft;
+	uint64_t hard;
+};
+
+/* "nofile=1024:2048", "core=0", "memlock=-1:-1": docker's --ulimit. ERR_INVALID says what is
+ * wrong; the name is static. */
+int sandbox_limit_parse(const char *text, struct sandbox_limit *ret_limit, struct err *err);
 
 /* What the process writes. Called from sandbox_run() in the caller's thread. */
 typedef void sandbox_output(void *arg, int stream /* 1 or 2 */, const char *data, size_t len);
@@ -79,6 +108,9 @@ struct sandbox_spec {
 	const char *resolv_conf; /* bytes of /etc/resolv.conf; NULL: the caller's, without loopback
 				  * servers unless the network is the host's */
 	const char *extra_hosts; /* lines added to /etc/hosts, or NULL */
+	const struct sandbox_limit *limits; /* beside those that every step has; later ones win */
+	size_t n_limits;
+	uint64_t shm_size; /* bytes of /dev/shm, 0 for 64 MiB */
 	bool seccomp_unconfined;
 	bool all_capabilities;	 /* for privileged steps: also unconfined and without masks on
 				  * /proc and /sys; still no way to the store */

@@ -531,7 +531,7 @@ static void test_run__forbidden_system_calls(void **state)
 
 		if (fd >= 0)
 			mounts[n++] = (struct sandbox_mount){
-				SANDBOX_MOUNT_BIND, fd, targets[i], true, 0, 0
+				.source_fd = fd, .target = targets[i], .read_only = true
 			};
 	}
 	step_init(&step);
@@ -739,11 +739,16 @@ static void test_run__binds_and_tmpfs(void **state)
 	dir = openat(place->dir_fd, "outside", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	file = openat(place->dir_fd, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	assert_int_equal(write_all(file, "text\n", 5), 0);
-	mounts[0] = (struct sandbox_mount){ SANDBOX_MOUNT_BIND, dir, "/mnt/rw/", false, 0, 0 };
-	mounts[1] = (struct sandbox_mount){ SANDBOX_MOUNT_BIND, dir, "/mnt/ro", true, 0, 0 };
-	mounts[2] = (struct sandbox_mount){ SANDBOX_MOUNT_BIND, file, "/x/y/file", true, 0, 0 };
-	mounts[3] =
-		(struct sandbox_mount){ SANDBOX_MOUNT_TMPFS, -1, "/cache", false, 1 << 20, 0700 };
+	mounts[0] = (struct sandbox_mount){ .source_fd = dir, .target = "/mnt/rw/" };
+	mounts[1] = (struct sandbox_mount){
+		.source_fd = dir, .target = "/mnt/ro", .read_only = true
+	};
+	mounts[2] = (struct sandbox_mount){
+		.source_fd = file, .target = "/x/y/file", .read_only = true
+	};
+	mounts[3] = (struct sandbox_mount){
+		.kind = SANDBOX_MOUNT_TMPFS, .target = "/cache", .size = 1 << 20, .mode = 0700
+	};
 	step_init(&step);
 	step.spec.mounts = mounts;
 	step.spec.n_mounts = ARRAY_SIZE(mounts);
@@ -755,6 +760,106 @@ static void test_run__binds_and_tmpfs(void **state)
 	assert_true(exists(place, "outside", "a"));
 	assert_false(exists(place, step.upper, "cache/f"));
 	assert_false(exists(place, step.upper, "mnt/rw/a"));
+	step_release(&step);
+}
+
+static void test_run__files_are_on_a_tmpfs_and_read_only(void **state)
+{
+	struct sandbox_mount mounts[] = {
+		{ .kind = SANDBOX_MOUNT_FILE, .target = "/run/secret", .data = "abc", .len = 3,
+		  .mode = 0400 },
+		{ .kind = SANDBOX_MOUNT_FILE, .target = "/empty", .data = "", .mode = 0640 },
+	};
+	struct step step;
+
+	step_init(&step);
+	step.spec.mounts = mounts;
+	step.spec.n_mounts = ARRAY_SIZE(mounts);
+	shell(*state, &step,
+	      "cat /run/secret; stat -c ' %a %u %s' /run/secret; stat -c '%a %s' /empty; "
+	      "(echo x >/run/secret) 2>/dev/null || echo ro; stat -f -c %T /run/secret; "
+	      "grep -c ' /run/secret ro,nosuid,nodev,noexec' /proc/self/mountinfo");
+	assert_string_equal(step.output.data, "abc 400 0 3\n640 0\nro\ntmpfs\n1\n");
+	step_release(&step);
+}
+
+static void test_run__files_have_a_limit(void **state)
+{
+	cleanup_free char *data = xcalloc(1, SANDBOX_FILE_MAX + 1);
+	struct sandbox_mount mount = { .kind = SANDBOX_MOUNT_FILE, .target = "/f", .data = data,
+				       .len = SANDBOX_FILE_MAX + 1 };
+	struct step step;
+
+	step_init(&step);
+	step.spec.mounts = &mount;
+	step.spec.n_mounts = 1;
+	step.spec.argv = (const char *const[]){ "true", NULL };
+	step_run(*state, &step);
+	assert_int_equal(step.status, -1);
+	assert_int_equal(step.err.kind, ERR_LIMIT);
+	step_release(&step);
+}
+
+static void test_run__limits_and_shm_size(void **state)
+{
+	struct sandbox_limit limits[2];
+	struct step step;
+
+	step_init(&step);
+	assert_int_equal(sandbox_limit_parse("nofile=100:200", &limits[0], &step.err), 0);
+	assert_int_equal(sandbox_limit_parse("fsize=512", &limits[1], &step.err), 0);
+	step.spec.limits = limits;
+	step.spec.n_limits = ARRAY_SIZE(limits);
+	step.spec.shm_size = 1 << 20;
+	shell(*state, &step,
+	      "ulimit -Sn; ulimit -Hn; ulimit -f; ulimit -c; "
+	      "grep -o 'size=1024k' /proc/self/mountinfo");
+	assert_string_equal(step.output.data, "100\n200\n1\n0\nsize=1024k\n");
+	step_release(&step);
+}
+
+static void test_run__limit_above_a_users_own_is_named(void **state)
+{
+	struct sandbox_limit limit;
+	struct step step;
+
+	if (!userns_is_rootless())
+		skip();
+	step_init(&step);
+	assert_int_equal(sandbox_limit_parse("nofile=-1", &limit, &step.err), 0);
+	step.spec.limits = &limit;
+	step.spec.n_limits = 1;
+	step.spec.argv = (const char *const[]){ "true", NULL };
+	step_run(*state, &step);
+	assert_int_equal(step.status, -1);
+	assert_non_null(strstr(step.err.message, "hard limit: nofile"));
+	step_release(&step);
+}
+
+/* What an attached overlay has can be bound in part, on kernels that cannot bind from a detached
+ * one. */
+static void test_run__attached_overlays(void **state)
+{
+	struct place *place = *state;
+	const char *lowers[] = { "base" };
+	struct overlay overlay = { .dir_fd = place->dir_fd, .lowers = lowers, .n_lowers = 1 };
+	struct sandbox_mount mount = { .target = "/bin2", .read_only = true };
+	cleanup_fd int view = -1, at = -1, bin = -1;
+	struct step step;
+
+	step_init(&step);
+	assert_int_equal(mkdirat(place->dir_fd, "at", 0755), 0);
+	at = openat(place->dir_fd, "at", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(overlay_mount(&overlay, false, &view, &step.err), 0);
+	assert_int_equal(overlay_attach(view, at, &step.err), 0);
+	bin = openat(view, "bin", O_PATH | O_CLOEXEC);
+	mount.source_fd = bin;
+	step.spec.mounts = &mount;
+	step.spec.n_mounts = 1;
+	shell(place, &step, "[ -x /bin2/busybox ] && echo there");
+	assert_string_equal(step.output.data, "there\n");
+	overlay_detach(view);
+	assert_int_equal(unlinkat(place->dir_fd, "at", AT_REMOVEDIR), 0);
 	step_release(&step);
 }
 
@@ -923,6 +1028,11 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_run__second_signal_kills),
 		cmocka_unit_test(test_run__all_dies_with_a_killed_caller),
 		cmocka_unit_test(test_run__binds_and_tmpfs),
+		cmocka_unit_test(test_run__files_are_on_a_tmpfs_and_read_only),
+		cmocka_unit_test(test_run__files_have_a_limit),
+		cmocka_unit_test(test_run__limits_and_shm_size),
+		cmocka_unit_test(test_run__limit_above_a_users_own_is_named),
+		cmocka_unit_test(test_run__attached_overlays),
 		cmocka_unit_test(test_run__bind_from_another_overlay),
 		cmocka_unit_test(test_run__root_with_links_in_place_of_mount_points_is_refused),
 		cmocka_unit_test(test_run__resolv_conf_link_is_covered_not_followed),
