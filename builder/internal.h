@@ -48,6 +48,7 @@ enum stage_base {
 	STAGE_BASE_SCRATCH,
 	STAGE_BASE_STAGE,
 	STAGE_BASE_IMAGE,
+	STAGE_BASE_NAMED, /* a --build-context */
 };
 
 struct plan_stage {
@@ -57,11 +58,16 @@ struct plan_stage {
 	enum stage_base base;
 	size_t base_stage;	/* STAGE_BASE_STAGE */
 	const char *base_image; /* STAGE_BASE_IMAGE: expanded, as written otherwise */
+	struct named *named;	/* STAGE_BASE_NAMED */
+	bool replaced;		/* by that: none of its own steps are run */
 	struct platform platform;
 	const struct instruction *steps; /* what follows FROM */
 	size_t n_steps;
 	bool needed; /* the target depends on it */
 };
+
+struct named;
+struct named_list;
 
 struct plan {
 	struct arena *arena;
@@ -82,6 +88,9 @@ int plan_make(const struct dockerfile *dockerfile, const struct strv *build_args
 	      const char *target, const struct platform *platform, struct plan **ret_plan,
 	      struct err *err);
 void plan_free(struct plan *plan);
+
+/* Put named contexts in the place of the stages and base images of their names. */
+void plan_use_contexts(struct plan *plan, const struct named_list *contexts);
 
 /* The stage that a --from or from= means when used in stage `before`: by name or number, only
  * earlier ones. False when it names none (then it is an image). */
@@ -148,6 +157,7 @@ struct builder {
 	struct plan *plan;
 	struct ignore *ignore;
 	struct source *context; /* opened when first needed */
+	struct named_list *named;
 	struct stage *stages;	/* one per stage of the plan */
 	struct strv build_args; /* options', each name once */
 	unsigned step, total, executed, cached;

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "builder/origin.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "sandbox/sandbox.h"
+
+static int find_named(struct builder *builder, struct stage *stage, struct named *named,
+		      struct range where, struct origin *origin, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (named_kind(named) == NAMED_IMAGE || named_kind(named) == NAMED_LAYOUT) {
+		origin->owned = true;
+		return named_image(builder, named, where, &stage->plan->platform, &origin->key,
+				   &origin->image, err);
+	}
+	if (named_tree(builder, named, origin, &why) < 0)
+		return dockerfile_error(builder->dockerfile, where, why.kind, err, "%s",
+					why.message);
+	return 0;
+}
+
+int origin_find(struct builder *builder, struct stage *stage, const char *name, struct range where,
+		struct origin *origin, struct err *err)
+{
+	struct named *named;
+	size_t index;
+
+	origin->what = name;
+	origin->owners = true;
+	if (plan_find_stage(builder->plan, name, stage->plan->index, &index)) {
+		if (stage_require(builder, index, err) < 0)
+			return -1;
+		origin->image = builder->stages[index].image;
+		origin->key = builder->stages[index].key;
+		return 0;
+	}
+	named = named_find(builder->named, name, &stage->plan->platform);
+	if (named)
+		return find_named(builder, stage, named, where, origin, err);
+	if (name[strspn(name, "0123456789")] == '\0')
+		return dockerfile_error(builder->dockerfile, where, ERR_INVALID, err,
+					"--from=%s: there is no stage of this number above", name);
+	origin->owned = true;
+	return base_load(builder, builder->dockerfile, where, name, &stage->plan->platform,
+			 &origin->key, &origin->image, err);
+}
+
+static int mount_image(struct builder *builder, struct origin *origin, struct err *err)
+{
+	struct store *store = builder->options->store;
+	const struct image *image = origin->image;
+	struct overlay overlay;
+
+	if (builder_require_trees(builder, image, err) < 0 ||
+	    root_open(store, image->diff_ids, image->n_layers, &origin->root, err) < 0 ||
+	    snapshot_prepare(origin->root, false, &origin->snapshot, err) < 0)
+		return -1;
+	overlay = (struct overlay){
+		.dir_fd = store_fd(store),
+		.lowers = (const char *const *)origin->snapshot->lowers,
+		.n_lowers = origin->snapshot->n_lowers,
+	};
+	return overlay_mount(&overlay, false, &origin->mount_fd, err);
+}
+
+int origin_open(struct builder *builder, struct origin *origin, struct err *err)
+{
+	if (origin->source)
+		return 0;
+	if (mount_image(builder, origin, err) < 0)
+		return -1;
+	return source_open_root(origin->mount_fd, origin->what, builder->options->jobs,
+				&origin->source, err);
+}
+
+void origin_release(struct origin *origin)
+{
+	if (!origin->borrowed) {
+		source_free(origin->source);
+		file_close_at(&origin->mount_fd);
+		snapshot_free(origin->snapshot);
+		root_free(origin->root);
+	}
+	if (origin->owned)
+		image_free(origin->image);
+	*origin = (struct origin)ORIGIN_INIT;
+}
