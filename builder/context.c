@@ -83,6 +83,14 @@ static void forward(void *arg, const struct transport_event *transfer)
 		to->listener(to->arg, &event);
 }
 
+/* BuildKit's build argument for this. */
+static bool wants_git_dir(const struct strv *build_args)
+{
+	const char *value = env_get(build_args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+
+	return value && (!strcmp(value, "1") || !strcasecmp(value, "true"));
+}
+
 static int fetch_git(const struct build_options *options, const char *text, struct tree *ret_tree,
 		     struct err *err)
 {
@@ -95,6 +103,8 @@ static int fetch_git(const struct build_options *options, const char *text, stru
 	struct git_commit commit;
 	int rc = git_place_parse(text, &place, err);
 
+	if (!place.keep_is_set)
+		place.keep_git_dir = wants_git_dir(&options->build_args);
 	if (rc == 0)
 		rc = git_resolve(&git, &commit, err);
 	if (rc == 0)

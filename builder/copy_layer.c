@@ -245,20 +245,33 @@ static int put_match(struct making *making, struct store *store, const struct ma
 	return put_item(making, &copy->items[match->first], path, err);
 }
 
-static int put_inline(struct making *making, const struct copy_inline *file, struct err *err)
+/* A file that is in no source; its content is still to be told. */
+static int put_file(struct making *making, const char *name, mode_t mode, int64_t mtime,
+		    struct out **ret_out, struct err *err)
 {
 	char path[ASSEMBLY_PATH_MAX];
 	enum assembly_kind kind;
 	struct out *out;
 
-	if (find_place(making, file->name, false, path, err) < 0 ||
+	making->assembly.new_mode = parent_mode(making->copy);
+	if (find_place(making, name, false, path, err) < 0 ||
 	    check_place(making, path, false, &kind, err) < 0 ||
 	    assembly_put(&making->assembly, path, ENTRY_FILE, false, &out, err) < 0)
 		return -1;
-	out->mode = mode_of(making, 0644, false);
+	out->mode = mode_of(making, mode, false);
 	out->uid = making->chown ? making->uid : 0;
 	out->gid = making->chown ? making->gid : 0;
-	out->mtime = making->copy->request.now;
+	out->mtime = mtime;
+	*ret_out = out;
+	return 0;
+}
+
+static int put_inline(struct making *making, const struct copy_inline *file, struct err *err)
+{
+	struct out *out;
+
+	if (put_file(making, file->name, 0644, making->copy->request.now, &out, err) < 0)
+		return -1;
 	out->data = file->content;
 	out->size = file->len;
 	return 0;
@@ -267,8 +280,6 @@ static int put_inline(struct making *making, const struct copy_inline *file, str
 static int put_remote(struct making *making, struct store *store, const struct copy_remote *file,
 		      struct err *err)
 {
-	char path[ASSEMBLY_PATH_MAX];
-	enum assembly_kind kind;
 	cleanup_fd int fd = -1;
 	struct out *out;
 
@@ -276,17 +287,10 @@ static int put_remote(struct making *making, struct store *store, const struct c
 		return -1;
 	if (file->unpack && tar_detect(fd))
 		return unpack(making, store, fd, file->name, err);
-	making->assembly.new_mode = parent_mode(making->copy);
 	if (open_scratch(making, store, err) < 0 ||
-	    find_place(making, file->name, false, path, err) < 0 ||
-	    check_place(making, path, false, &kind, err) < 0 ||
-	    assembly_put(&making->assembly, path, ENTRY_FILE, false, &out, err) < 0 ||
+	    put_file(making, file->name, 0600, file->mtime, &out, err) < 0 ||
 	    file_copy(fd, making->unpacking.scratch_fd, file->size, err) < 0)
 		return -1;
-	out->mode = mode_of(making, 0600, false);
-	out->uid = making->chown ? making->uid : 0;
-	out->gid = making->chown ? making->gid : 0;
-	out->mtime = file->mtime;
 	out->offset = making->unpacking.size;
 	out->size = file->size;
 	making->unpacking.size += file->size;
@@ -316,7 +320,6 @@ static int put_all(struct making *making, struct store *store, struct err *err)
 			return -1;
 	if (put_remotes(making, store, SIZE_MAX, &done, err) < 0)
 		return -1;
-	making->assembly.new_mode = parent_mode(copy);
 	for (size_t i = 0; i < copy->request.n_inlines; i++)
 		if (put_inline(making, &copy->request.inlines[i], err) < 0)
 			return -1;

@@ -31,7 +31,7 @@ enum remote_kind remote_kind(const char *text);
 /* The name of a URL's file: the last component of its path, or "__unnamed__". free() it. */
 char *remote_file_name(const char *url);
 
-/* The text without the user name and password of a URL. free() it. */
+/* The text without the user names and passwords of URLs in it. free() it. */
 char *remote_redact(const char *text);
 
 /* "https://host/x.git#ref:subdir" taken apart. */

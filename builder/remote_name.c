@@ -105,18 +105,20 @@ char *remote_file_name(const char *url)
 
 char *remote_redact(const char *text)
 {
-	const char *after = strstr(text, "://");
-	size_t len, at;
+	char *out = xmalloc(strlen(text) + 1), *end = out;
 
-	if (!after)
-		return xstrdup(text);
-	after += 3;
-	len = strcspn(after, "/?#");
-	for (at = len; at > 0 && after[at - 1] != '@'; at--)
-		;
-	if (at == 0)
-		return xstrdup(text);
-	return xasprintf("%.*s%s", (int)(after - text), text, after + at);
+	for (const char *scheme; (scheme = strstr(text, "://"));) {
+		const char *host = scheme + 3, *at = host;
+
+		for (const char *c = host; !strchr("/?# \t\r\n\"'", *c); c++)
+			if (*c == '@')
+				at = c + 1;
+		memcpy(end, text, (size_t)(host - text));
+		end += host - text;
+		text = at;
+	}
+	memcpy(end, text, strlen(text) + 1);
+	return out;
 }
 
 /* --- git ---------------------------------------------------------------------------------------

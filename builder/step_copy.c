@@ -199,6 +199,14 @@ static int open_from(struct copy_step *step, void *arg, struct err *err)
 	return 0;
 }
 
+/* Passwords of URLs are not shown. */
+static void begin(struct copy_step *step)
+{
+	cleanup_free char *text = remote_redact(step->instruction->text);
+
+	builder_begin(step->builder, step->stage, text);
+}
+
 static int run_from(struct copy_step *step, const struct flag *from, struct err *err)
 {
 	struct origin origin = ORIGIN_INIT;
@@ -211,7 +219,7 @@ static int run_from(struct copy_step *step, const struct flag *from, struct err 
 	/* events of another stage come between: the step begins afterwards */
 	status = origin_find(step->builder, step->stage, from->value, from->range, &origin, err);
 	if (status == 0) {
-		builder_begin(step->builder, step->stage, step->instruction->text);
+		begin(step);
 		step->request.from_root = origin.owners;
 		if (origin.image) {
 			status = run_quick(step, &origin.key, open_from, &origin, err);
@@ -289,7 +297,7 @@ static int run_step(struct copy_step *step, const struct flag *from, struct err 
 
 	if (from)
 		return run_from(step, from, err);
-	builder_begin(step->builder, step->stage, step->instruction->text);
+	begin(step);
 	if (!step->words.has_checksum && fetch_remotes(step, err) < 0)
 		return -1;
 	if (step->words.has_git)
