@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "builder/mount.h"
+#include "builder/origin.h"
 #include "sandbox/userns.h"
 
 void builder_event(struct builder *builder, struct build_event *event)
@@ -142,6 +143,13 @@ int builder_context(struct builder *builder, struct source **ret_source, struct 
 		if (options->context_fd < 0)
 			return err_set(err, ERR_NOT_FOUND,
 				       "there is no build context to copy from");
+		if (options->context_remote) {
+			if (source_open_root(options->context_fd, options->context_path,
+					     options->jobs, &builder->context, err) < 0)
+				return -1;
+			*ret_source = builder->context;
+			return 0;
+		}
 		if (options->ignore_text &&
 		    ignore_parse(options->ignore_name, options->ignore_text, options->ignore_len,
 				 &builder->ignore, err) < 0)
@@ -183,6 +191,9 @@ static int prepare(struct builder *builder, struct err *err)
 	if (plan_make(builder->dockerfile, &builder->build_args, options->target, &platform,
 		      &builder->plan, err) < 0)
 		return -1;
+	if (named_parse(&options->contexts, &builder->named, err) < 0)
+		return -1;
+	plan_use_contexts(builder->plan, builder->named);
 	builder->stages = xcalloc(builder->plan->n_stages, sizeof(*builder->stages));
 	for (size_t i = 0; i < builder->plan->n_stages; i++) {
 		struct plan_stage *plan = &builder->plan->stages[i];
@@ -279,6 +290,7 @@ static void release(struct builder *builder)
 	ssh_agents_free(builder);
 	strv_release(&builder->build_args);
 	source_free(builder->context);
+	named_free(builder->named);
 	ignore_free(builder->ignore);
 	plan_free(builder->plan);
 	dockerfile_free(builder->dockerfile);
@@ -303,6 +315,7 @@ static int run(struct builder *builder, struct build_result *result, struct err 
 	status = build_stages(builder, err);
 	if (builder->context && source_save(builder->context, &late) < 0)
 		builder_warn(builder, "the context index was not saved: %s", late.message);
+	named_save(builder);
 	if (status < 0)
 		return -1;
 	for (size_t i = 0; i < builder->plan->unused_args.n; i++)

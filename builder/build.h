@@ -12,11 +12,13 @@
 #include <stdint.h>
 
 #include "base/digest.h"
+#include "base/mem.h"
 #include "base/strv.h"
 #include "registry/transport.h"
 #include "sandbox/sandbox.h"
 
 struct err;
+struct scratch;
 struct store;
 
 enum build_pull {
@@ -43,6 +45,9 @@ struct build_options {
 	struct store *store;
 	const char *context_path;    /* absolute, for messages and the index; NULL: no context */
 	int context_fd;		     /* -1: no context */
+	bool context_remote;	     /* a tree of this build alone: no index, nothing ignored */
+	bool context_owners;	     /* owners of its files mean something (a tar's) */
+	struct strv contexts;	     /* --build-context, "name=value" */
 	const char *dockerfile_name; /* as errors show it */
 	const char *dockerfile_text;
 	size_t dockerfile_len;
@@ -122,6 +127,32 @@ int build_find_image(struct store *store, const char *name, struct digest *ret_i
  * `import --change` does; no history is left. ERR_INVALID for others.
  */
 int build_apply_changes(struct image *image, const struct strv *changes, struct err *err);
+
+/* --- contexts ------------------------------------------------------------------------------------ */
+
+/* What a build reads from, opened. */
+struct build_context {
+	int dir_fd;	 /* -1: there is a Dockerfile and nothing else */
+	char *name;	 /* of a local directory its absolute path, else what to call it */
+	bool local;	 /* a directory of the user's: -f names a file of the host, ignore files
+			  * are read. Else everything is looked up inside dir_fd */
+	bool owners;	 /* as context_owners */
+	char *dockerfile; /* the Dockerfile that the context turned out to be, or NULL */
+	size_t dockerfile_len;
+	struct scratch *scratch;
+};
+
+/*
+ * Open a context by what the user calls it: a directory, a tar, the URL of a tar or Dockerfile,
+ * a git repository ("...git#ref:subdir"), or "-": a tar or Dockerfile from stdin_fd, told apart by
+ * content. Of `options` the store, the transport and no_cache count. A tar is unpacked by a process
+ * whose root is the target; whatever fails, nothing is left.
+ */
+int build_context_open(const struct build_options *options, const char *text, int stdin_fd,
+		       build_listener *listener, void *arg, struct build_context **ret_context,
+		       struct err *err);
+void build_context_free(struct build_context *context);
+DEFINE_CLEANUP(struct build_context *, build_context_free)
 
 struct run_mount {
 	const char *source; /* absolute path of the host */

@@ -6,7 +6,9 @@
  *     a lone NUL, a present one with "=" before it
  *  2. for each match: 'd', or 'f' and the name of the file with its NUL; the count of its entries
  *     as 8 bytes; then each entry, see add_entry(), preceded by its length as 8 bytes
- *  3. for each inline file: 'i', its name and a NUL, its length as 8 bytes, its content
+ *  3. for each fetched file: 'r', the count of patterns before it and 1 if it may be
+ *     unpacked else 0 as 8 bytes each, its name and a NUL, its sha256
+ *  4. for each inline file: 'i', its name and a NUL, its length as 8 bytes, its content
  * Numbers have their lowest byte first.
  */
 #include "builder/copy.h"
@@ -103,9 +105,13 @@ static int open_copy(struct copy *copy, size_t *ret_bad, struct err *err)
 	if (parse_excludes(copy, err) < 0)
 		return -1;
 	for (size_t i = 0; i < request->n_patterns; i++) {
+		size_t first = copy->n_matches;
+
 		*ret_bad = i;
 		if (copy_select(copy, request->patterns[i], err) < 0)
 			return -1;
+		for (size_t k = first; k < copy->n_matches; k++)
+			copy->matches[k].pattern = i;
 	}
 	find_groups(copy);
 	return 0;
@@ -269,6 +275,15 @@ int copy_add_to_key(struct copy *copy, struct hasher *hasher, struct err *err)
 			hash_number(hasher, entry.len);
 			hasher_add(hasher, entry.data, entry.len);
 		}
+	}
+	for (size_t i = 0; i < request->n_remotes; i++) {
+		const struct copy_remote *file = &request->remotes[i];
+
+		hasher_add(hasher, "r", 1);
+		hash_number(hasher, file->before);
+		hash_number(hasher, file->unpack);
+		hasher_add(hasher, file->name, strlen(file->name) + 1);
+		hasher_add(hasher, file->digest.bytes, sizeof(file->digest.bytes));
 	}
 	for (size_t i = 0; i < request->n_inlines; i++) {
 		const struct copy_inline *file = &request->inlines[i];

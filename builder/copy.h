@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/digest.h"
 #include "base/mem.h"
 
 struct copy;
-struct digest;
 struct err;
 struct hasher;
 struct layer;
@@ -30,11 +30,23 @@ struct copy_inline {
 	size_t len;
 };
 
+/* A file that was fetched: a blob of the store. */
+struct copy_remote {
+	const char *name; /* used when the destination is a directory */
+	struct digest digest;
+	uint64_t size;
+	int64_t mtime; /* seconds since 1970 */
+	bool unpack;   /* when it is a tar archive */
+	size_t before; /* how many of the patterns go before it */
+};
+
 struct copy_request {
 	bool add;		     /* local tar archives are unpacked */
-	struct source *source;	     /* may be NULL when there are only inline files */
+	struct source *source;	     /* may be NULL when there are no patterns */
 	const char *const *patterns; /* expanded sources, as written otherwise */
 	size_t n_patterns;
+	const struct copy_remote *remotes;
+	size_t n_remotes;
 	const struct copy_inline *inlines;
 	size_t n_inlines;
 	const char *dest;	     /* expanded; absolute (WORKDIR joined); a final slash counts */

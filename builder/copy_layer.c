@@ -183,13 +183,26 @@ static int open_scratch(struct making *making, struct store *store, struct err *
 	return 0;
 }
 
+/* Unpack an archive into the destination, which becomes a directory. */
+static int unpack(struct making *making, struct store *store, int fd, const char *what,
+		  struct err *err)
+{
+	char path[ASSEMBLY_PATH_MAX];
+
+	making->assembly.new_mode = 0755;
+	if (open_scratch(making, store, err) < 0 ||
+	    assembly_mkdirs(&making->assembly, making->dest, path, err) < 0)
+		return -1;
+	return archive_unpack(&making->unpacking, fd, what, path, err);
+}
+
 /* ADD: unpack the file when it is an archive; *ret_done says so. */
 static int try_archive(struct making *making, struct store *store, const struct match *match,
 		       bool *ret_done, struct err *err)
 {
 	struct source *source = making->copy->request.source;
 	cleanup_fd int fd = -1;
-	char path[ASSEMBLY_PATH_MAX], what[NODE_PATH_MAX];
+	char what[NODE_PATH_MAX];
 
 	*ret_done = false;
 	if (!making->copy->request.add || !S_ISREG(match->top->mode))
@@ -198,18 +211,20 @@ static int try_archive(struct making *making, struct store *store, const struct 
 		return -1;
 	if (!tar_detect(fd))
 		return 0;
-	making->assembly.new_mode = 0755;
 	node_path(NULL, match->top, what);
-	if (open_scratch(making, store, err) < 0 ||
-	    assembly_mkdirs(&making->assembly, making->dest, path, err) < 0 ||
-	    archive_unpack(&making->unpacking, fd, what, path, err) < 0 ||
-	    node_check(source, match->top, fd, err) < 0)
+	if (unpack(making, store, fd, what, err) < 0 || node_check(source, match->top, fd, err) < 0)
 		return -1;
 	*ret_done = true;
 	return 0;
 }
 
 /* --- sources ---------------------------------------------------------------------------------- */
+
+/* The mode of directories that have to be made for a file. */
+static mode_t parent_mode(const struct copy *copy)
+{
+	return copy->request.chmod && copy->chmod.octal ? copy->chmod.mode : 0755;
+}
 
 static int put_match(struct making *making, struct store *store, const struct match *match,
 		     struct err *err)
@@ -222,8 +237,7 @@ static int put_match(struct making *making, struct store *store, const struct ma
 		return -1;
 	if (done)
 		return 0;
-	making->assembly.new_mode =
-		copy->request.chmod && copy->chmod.octal ? copy->chmod.mode : 0755;
+	making->assembly.new_mode = parent_mode(copy);
 	if (find_place(making, match->name, directory, path, err) < 0)
 		return -1;
 	if (directory)
@@ -231,34 +245,81 @@ static int put_match(struct making *making, struct store *store, const struct ma
 	return put_item(making, &copy->items[match->first], path, err);
 }
 
-static int put_inline(struct making *making, const struct copy_inline *file, struct err *err)
+/* A file that is in no source; its content is still to be told. */
+static int put_file(struct making *making, const char *name, mode_t mode, int64_t mtime,
+		    struct out **ret_out, struct err *err)
 {
 	char path[ASSEMBLY_PATH_MAX];
 	enum assembly_kind kind;
 	struct out *out;
 
-	if (find_place(making, file->name, false, path, err) < 0 ||
+	making->assembly.new_mode = parent_mode(making->copy);
+	if (find_place(making, name, false, path, err) < 0 ||
 	    check_place(making, path, false, &kind, err) < 0 ||
 	    assembly_put(&making->assembly, path, ENTRY_FILE, false, &out, err) < 0)
 		return -1;
-	out->mode = mode_of(making, 0644, false);
+	out->mode = mode_of(making, mode, false);
 	out->uid = making->chown ? making->uid : 0;
 	out->gid = making->chown ? making->gid : 0;
-	out->mtime = making->copy->request.now;
+	out->mtime = mtime;
+	*ret_out = out;
+	return 0;
+}
+
+static int put_inline(struct making *making, const struct copy_inline *file, struct err *err)
+{
+	struct out *out;
+
+	if (put_file(making, file->name, 0644, making->copy->request.now, &out, err) < 0)
+		return -1;
 	out->data = file->content;
 	out->size = file->len;
+	return 0;
+}
+
+static int put_remote(struct making *making, struct store *store, const struct copy_remote *file,
+		      struct err *err)
+{
+	cleanup_fd int fd = -1;
+	struct out *out;
+
+	if (blob_open(store, &file->digest, &fd, NULL, err) < 0)
+		return -1;
+	if (file->unpack && tar_detect(fd))
+		return unpack(making, store, fd, file->name, err);
+	if (open_scratch(making, store, err) < 0 ||
+	    put_file(making, file->name, 0600, file->mtime, &out, err) < 0 ||
+	    file_copy(fd, making->unpacking.scratch_fd, file->size, err) < 0)
+		return -1;
+	out->offset = making->unpacking.size;
+	out->size = file->size;
+	making->unpacking.size += file->size;
+	return 0;
+}
+
+/* Fetched files that go before pattern `next`, those that are not there yet. */
+static int put_remotes(struct making *making, struct store *store, size_t next, size_t *done,
+		       struct err *err)
+{
+	const struct copy_request *request = &making->copy->request;
+
+	for (; *done < request->n_remotes && request->remotes[*done].before <= next; (*done)++)
+		if (put_remote(making, store, &request->remotes[*done], err) < 0)
+			return -1;
 	return 0;
 }
 
 static int put_all(struct making *making, struct store *store, struct err *err)
 {
 	const struct copy *copy = making->copy;
+	size_t done = 0;
 
 	for (size_t i = 0; i < copy->n_matches; i++)
-		if (put_match(making, store, &copy->matches[i], err) < 0)
+		if (put_remotes(making, store, copy->matches[i].pattern, &done, err) < 0 ||
+		    put_match(making, store, &copy->matches[i], err) < 0)
 			return -1;
-	making->assembly.new_mode =
-		copy->request.chmod && copy->chmod.octal ? copy->chmod.mode : 0755;
+	if (put_remotes(making, store, SIZE_MAX, &done, err) < 0)
+		return -1;
 	for (size_t i = 0; i < copy->request.n_inlines; i++)
 		if (put_inline(making, &copy->request.inlines[i], err) < 0)
 			return -1;

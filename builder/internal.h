@@ -48,6 +48,7 @@ enum stage_base {
 	STAGE_BASE_SCRATCH,
 	STAGE_BASE_STAGE,
 	STAGE_BASE_IMAGE,
+	STAGE_BASE_NAMED, /* a --build-context */
 };
 
 struct plan_stage {
@@ -57,11 +58,16 @@ struct plan_stage {
 	enum stage_base base;
 	size_t base_stage;	/* STAGE_BASE_STAGE */
 	const char *base_image; /* STAGE_BASE_IMAGE: expanded, as written otherwise */
+	struct named *named;	/* STAGE_BASE_NAMED */
+	bool replaced;		/* by that: none of its own steps are run */
 	struct platform platform;
 	const struct instruction *steps; /* what follows FROM */
 	size_t n_steps;
 	bool needed; /* the target depends on it */
 };
+
+struct named;
+struct named_list;
 
 struct plan {
 	struct arena *arena;
@@ -82,6 +88,9 @@ int plan_make(const struct dockerfile *dockerfile, const struct strv *build_args
 	      const char *target, const struct platform *platform, struct plan **ret_plan,
 	      struct err *err);
 void plan_free(struct plan *plan);
+
+/* Put named contexts in the place of the stages and base images of their names. */
+void plan_use_contexts(struct plan *plan, const struct named_list *contexts);
 
 /* The stage that a --from or from= means when used in stage `before`: by name or number, only
  * earlier ones. False when it names none (then it is an image). */
@@ -148,6 +157,7 @@ struct builder {
 	struct plan *plan;
 	struct ignore *ignore;
 	struct source *context; /* opened when first needed */
+	struct named_list *named;
 	struct stage *stages;	/* one per stage of the plan */
 	struct ssh_agent *agents; /* that were started for --ssh */
 	struct strv build_args;	  /* options', each name once */
@@ -188,43 +198,6 @@ void builder_event(struct builder *builder, struct build_event *event);
 
 /* The build context. */
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err);
-
-/* --- origin.c: what --from and from= name */
-
-struct snapshot;
-
-/* An image or stage whose files are read, and the key of its file system. */
-struct origin {
-	struct image *image; /* owned when it is not a stage's */
-	bool owned;
-	struct digest key;
-	const char *what;	   /* as written */
-	/* once it is mounted */
-	struct root *root;
-	struct snapshot *snapshot;
-	int mount_fd; /* -1 before */
-	struct source *source; /* origin_open()'s */
-};
-
-#define ORIGIN_INIT                                                                                \
-	{                                                                                          \
-		.mount_fd = -1                                                                     \
-	}
-
-/*
- * Find the stage, which is built now if it was not, or the image. To be called before the step
- * begins: events of other steps come between. `from` must outlive the origin; errors point at
- * where.
- */
-int origin_find(struct builder *builder, struct stage *stage, const char *from, struct range where,
-		struct origin *ret_origin, struct err *err);
-
-/* Mount it, detached; with `writable`, what is written is thrown away with the origin. */
-int origin_mount(struct builder *builder, struct origin *origin, bool writable, struct err *err);
-
-/* Mount it, unless it is, and open it as a source for COPY, which stays the origin's. */
-int origin_open(struct builder *builder, struct origin *origin, struct err *err);
-void origin_release(struct origin *origin);
 
 /* --- steps: one function per instruction, in a table (step.c) */
 

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/strv.h"
 #include "builder/internal.h"
+#include "builder/origin.h"
 #include "layers/layer.h"
 #include "sandbox/sandbox.h"
 
@@ -132,6 +133,9 @@ int mount_bind_open(struct step_mounts *mounts, struct step_mount *mount, struct
 
 /* A path as a pattern of COPY that means this very path; NULL is the root. free() it. */
 char *mount_pattern(const char *path);
+
+/* Whether a bind reads a plain tree, the build context or a named one, and not an image's files. */
+bool mount_reads_tree(const struct step_mount *mount);
 
 /* Lock and make the directories of all caches, in an order that is the same for everybody. */
 int mount_caches_open(struct step_mounts *mounts, struct err *err);

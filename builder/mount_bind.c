@@ -28,6 +28,11 @@
 
 #define PLACE "source" /* in the directory that the context is copied to */
 
+bool mount_reads_tree(const struct step_mount *mount)
+{
+	return !mount->request.from || !mount->origin.image;
+}
+
 char *mount_pattern(const char *path)
 {
 	struct buf text;
@@ -46,7 +51,9 @@ int mount_bind_select(struct step_mounts *mounts, struct step_mount *mount, stru
 	struct copy_request request = { .n_patterns = 1, .dest = "/" PLACE };
 	struct hasher hasher;
 
-	if (builder_context(mounts->builder, &request.source, err) < 0)
+	request.source = mount->origin.source; /* a named context's */
+	request.from_root = mount->request.from && mount->origin.owners;
+	if (!mount->request.from && builder_context(mounts->builder, &request.source, err) < 0)
 		return -1;
 	mount->pattern = mount_pattern(mount->request.source);
 	mount->patterns[0] = mount->pattern;
@@ -129,8 +136,9 @@ int mount_bind_open(struct step_mounts *mounts, struct step_mount *mount, struct
 {
 	const char *source = mount->request.source;
 
-	if (!mount->request.from) {
-		mount->origin.what = "the build context";
+	if (mount_reads_tree(mount)) {
+		if (!mount->request.from)
+			mount->origin.what = "the build context";
 		if (mount_context(mounts, mount, err) < 0)
 			return -1;
 		return open_source(mounts, mount, mount->mount_fd, "/" PLACE, err);

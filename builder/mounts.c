@@ -88,7 +88,7 @@ static void add_content(const struct step_mount *mount, struct strv *parts)
 {
 	char text[DIGEST_TEXT_MAX];
 
-	if (mount->request.from)
+	if (!mount_reads_tree(mount))
 		add_text(parts, "from", digest_format(&mount->origin.key, text));
 	if (mount->copy)
 		add_text(parts, "content", digest_format(&mount->content, text));
@@ -121,7 +121,7 @@ int step_mounts_add_key(struct step_mounts *mounts, struct key *key, struct err 
 		struct step_mount *mount = &mounts->v[i];
 		struct err why = ERR_INIT;
 
-		if (mount->request.type == MOUNT_BIND && !mount->request.from &&
+		if (mount->request.type == MOUNT_BIND && mount_reads_tree(mount) &&
 		    mount_bind_select(mounts, mount, &why) < 0)
 			return mount_error(mounts->builder->dockerfile, &mount->request, &why, err);
 		add_mount(mount, &parts);
@@ -239,7 +239,7 @@ static void release_one(struct step_mount *mount)
 	if (mount->source_fd >= 0)
 		close(mount->source_fd);
 	if (mount->attached)
-		overlay_detach(mount->request.from ? mount->origin.mount_fd : mount->mount_fd);
+		overlay_detach(mount_reads_tree(mount) ? mount->mount_fd : mount->origin.mount_fd);
 	if (mount->mount_fd >= 0)
 		close(mount->mount_fd);
 	copy_free(mount->copy);

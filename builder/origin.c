@@ -1,51 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * What COPY --from and RUN --mount from= name: a stage above, or an image. Finding it gives its
- * key, which touches no files; mounting it is for a step that is really run.
- */
-#include "builder/internal.h"
+#include "builder/origin.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "sandbox/sandbox.h"
 
-static int use_stage(struct builder *builder, size_t index, struct origin *origin, struct err *err)
+static int find_named(struct builder *builder, struct stage *stage, struct named *named,
+		      struct range where, struct origin *origin, struct err *err)
 {
-	if (stage_require(builder, index, err) < 0)
-		return -1;
-	origin->image = builder->stages[index].image;
-	origin->key = builder->stages[index].key;
+	struct err why = ERR_INIT;
+
+	if (named_kind(named) == NAMED_IMAGE || named_kind(named) == NAMED_LAYOUT) {
+		origin->owned = true;
+		return named_image(builder, named, where, &stage->plan->platform, &origin->key,
+				   &origin->image, err);
+	}
+	if (named_tree(builder, named, origin, &why) < 0)
+		return dockerfile_error(builder->dockerfile, where, why.kind, err, "%s",
+					why.message);
 	return 0;
 }
 
-int origin_find(struct builder *builder, struct stage *stage, const char *from, struct range where,
-		struct origin *ret_origin, struct err *err)
+int origin_find(struct builder *builder, struct stage *stage, const char *name, struct range where,
+		struct origin *origin, struct err *err)
 {
-	struct origin origin = ORIGIN_INIT;
+	struct named *named;
 	size_t index;
 
-	origin.what = from;
-	if (!*from || strchr(from, '$'))
+	origin->what = name;
+	origin->owners = true;
+	if (!*name || strchr(name, '$'))
 		return dockerfile_error(builder->dockerfile, where, ERR_INVALID, err,
 					"--from takes the name or number of a stage, or an image; "
 					"variables are not expanded in it");
-	if (plan_find_stage(builder->plan, from, stage->plan->index, &index)) {
-		if (use_stage(builder, index, &origin, err) < 0)
+	if (plan_find_stage(builder->plan, name, stage->plan->index, &index)) {
+		if (stage_require(builder, index, err) < 0)
 			return -1;
-	} else if (from[strspn(from, "0123456789")] == '\0') {
-		return dockerfile_error(builder->dockerfile, where, ERR_INVALID, err,
-					"--from=%s: there is no stage of this number above", from);
-	} else {
-		if (base_load(builder, builder->dockerfile, where, from, &stage->plan->platform,
-			      &origin.key, &origin.image, err) < 0)
-			return -1;
-		origin.owned = true;
+		origin->image = builder->stages[index].image;
+		origin->key = builder->stages[index].key;
+		return 0;
 	}
-	*ret_origin = origin;
-	return 0;
+	named = named_find(builder->named, name, &stage->plan->platform);
+	if (named)
+		return find_named(builder, stage, named, where, origin, err);
+	if (name[strspn(name, "0123456789")] == '\0')
+		return dockerfile_error(builder->dockerfile, where, ERR_INVALID, err,
+					"--from=%s: there is no stage of this number above", name);
+	origin->owned = true;
+	return base_load(builder, builder->dockerfile, where, name, &stage->plan->platform,
+			 &origin->key, &origin->image, err);
 }
 
 int origin_mount(struct builder *builder, struct origin *origin, bool writable, struct err *err)
@@ -70,6 +76,8 @@ int origin_mount(struct builder *builder, struct origin *origin, bool writable, 
 
 int origin_open(struct builder *builder, struct origin *origin, struct err *err)
 {
+	if (origin->source)
+		return 0;
 	if (origin->mount_fd < 0 && origin_mount(builder, origin, false, err) < 0)
 		return -1;
 	return source_open_root(origin->mount_fd, origin->what, builder->options->jobs,
@@ -78,11 +86,12 @@ int origin_open(struct builder *builder, struct origin *origin, struct err *err)
 
 void origin_release(struct origin *origin)
 {
-	source_free(origin->source);
-	if (origin->mount_fd >= 0)
-		close(origin->mount_fd);
-	snapshot_free(origin->snapshot);
-	root_free(origin->root);
+	if (!origin->borrowed) {
+		source_free(origin->source);
+		file_close_at(&origin->mount_fd);
+		snapshot_free(origin->snapshot);
+		root_free(origin->root);
+	}
 	if (origin->owned)
 		image_free(origin->image);
 	*origin = (struct origin)ORIGIN_INIT;

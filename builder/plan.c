@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "builder/origin.h"
 
 /* What FROM and global ARGs may refer to: platform ARGs, overridden by global ones. */
 static void global_scope(const struct plan *plan, struct strv *ret_scope)
@@ -213,6 +214,27 @@ static void mark_needed(struct plan *plan)
 			}
 		}
 	}
+}
+
+void plan_use_contexts(struct plan *plan, const struct named_list *contexts)
+{
+	for (size_t i = 0; i < plan->n_stages; i++) {
+		struct plan_stage *stage = &plan->stages[i];
+		struct named *named =
+			stage->name ? named_find(contexts, stage->name, &stage->platform) : NULL;
+
+		stage->needed = false;
+		stage->replaced = named != NULL;
+		if (!named && stage->base == STAGE_BASE_IMAGE)
+			named = named_find(contexts, stage->base_image, &stage->platform);
+		if (!named)
+			continue;
+		stage->base = STAGE_BASE_NAMED;
+		stage->named = named;
+		if (stage->replaced)
+			stage->n_steps = 0;
+	}
+	mark_needed(plan);
 }
 
 /* --build-arg names that no ARG declares, and that are not predefined. */

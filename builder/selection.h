@@ -30,6 +30,7 @@ struct item {
 struct match {
 	struct node *top;
 	const char *name; /* that a file gets in a directory: as it was found, links not followed */
+	size_t pattern;	  /* the source that it is of */
 	size_t first, n;  /* items; of a directory not itself */
 };
 

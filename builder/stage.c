@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "builder/origin.h"
+#include "builder/remote.h"
 
 #define HISTORY_COMMENT "cbuild.dockerfile.v1"
 
@@ -80,6 +82,13 @@ static int start_from_stage(struct builder *builder, struct stage *stage, struct
 	return 0;
 }
 
+static void start_from_config(struct stage *stage)
+{
+	base_key(stage->image, &stage->key);
+	stage->created = stage->image->created;
+	strv_extend(&stage->env, &stage->image->env);
+}
+
 static int start_from_image(struct builder *builder, struct stage *stage, struct err *err)
 {
 	const struct plan_stage *plan = stage->plan;
@@ -88,9 +97,7 @@ static int start_from_image(struct builder *builder, struct stage *stage, struct
 	if (base_load(builder, builder->dockerfile, plan->from->args[0].range, plan->base_image,
 		      &plan->platform, &id, &stage->image, err) < 0)
 		return -1;
-	base_key(stage->image, &stage->key);
-	stage->created = stage->image->created;
-	strv_extend(&stage->env, &stage->image->env);
+	start_from_config(stage);
 	return 0;
 }
 
@@ -103,20 +110,52 @@ static void start_from_scratch(struct stage *stage)
 	base_key(stage->image, &stage->key);
 }
 
+static int start_from_named(struct builder *builder, struct stage *stage, struct err *err)
+{
+	const struct plan_stage *plan = stage->plan;
+	enum named_kind kind = named_kind(plan->named);
+	struct range where = plan->from->args[0].range;
+	struct err why = ERR_INIT;
+	struct digest id;
+
+	if (kind == NAMED_IMAGE || kind == NAMED_LAYOUT) {
+		if (named_image(builder, plan->named, where, &plan->platform, &id, &stage->image,
+				err) < 0)
+			return -1;
+		start_from_config(stage);
+		return 0;
+	}
+	start_from_scratch(stage);
+	if (base_tree(builder, stage, plan->named, &why) < 0)
+		return dockerfile_error(builder->dockerfile, where, why.kind, err, "%s",
+					why.message);
+	return 0;
+}
+
+/* What FROM says, or what stands in its place. */
+static const char *base_text(const struct plan_stage *plan)
+{
+	if (plan->base == STAGE_BASE_NAMED)
+		return named_value(plan->named);
+	return plan->base == STAGE_BASE_IMAGE ? plan->base_image : plan->from->args[0].text;
+}
+
 static int start(struct builder *builder, struct stage *stage, struct err *err)
 {
+	cleanup_free char *shown = remote_redact(base_text(stage->plan));
 	cleanup_free char *text = NULL;
 
 	if (stage->plan->base == STAGE_BASE_STAGE) {
 		if (start_from_stage(builder, stage, err) < 0)
 			return -1;
 	}
-	text = xasprintf("FROM %s", stage->plan->base == STAGE_BASE_IMAGE
-					    ? stage->plan->base_image
-					    : stage->plan->from->args[0].text);
+	text = xasprintf("FROM %s", shown);
 	builder_begin(builder, stage, text);
 	if (stage->plan->base == STAGE_BASE_IMAGE) {
 		if (start_from_image(builder, stage, err) < 0)
+			return -1;
+	} else if (stage->plan->base == STAGE_BASE_NAMED) {
+		if (start_from_named(builder, stage, err) < 0)
 			return -1;
 	} else if (stage->plan->base == STAGE_BASE_SCRATCH) {
 		start_from_scratch(stage);
@@ -126,7 +165,7 @@ static int start(struct builder *builder, struct stage *stage, struct err *err)
 		env_set(&stage->env, "PATH", DEFAULT_PATH);
 	}
 	builder_end(builder, BUILD_EVENT_DONE);
-	return run_triggers(builder, stage, err);
+	return stage->plan->replaced ? 0 : run_triggers(builder, stage, err);
 }
 
 int stage_require(struct builder *builder, size_t index, struct err *err)

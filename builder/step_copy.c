@@ -7,137 +7,15 @@
  * the content key, which is looked up when the quick one is unknown. What follows has the
  * content key as its parent in both cases: the record says it.
  */
-#include "builder/internal.h"
+#include "builder/copy_words.h"
 
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-
-/* What the instruction says, expanded. */
-struct copy_words {
-	struct strv patterns;
-	struct strv excludes;
-	char *dest;
-	char *chown, *chmod;
-	struct copy_inline *inlines;
-	char **contents; /* of inlines */
-	size_t n_inlines;
-};
-
-static void words_release(struct copy_words *words)
-{
-	strv_release(&words->patterns);
-	strv_release(&words->excludes);
-	free(words->dest);
-	free(words->chown);
-	free(words->chmod);
-	for (size_t i = 0; i < words->n_inlines; i++)
-		free(words->contents[i]);
-	free(words->contents);
-	free(words->inlines);
-}
-
-static int expand_flag(struct builder *builder, struct stage *stage,
-		       const struct instruction *instruction, const char *name, char **ret_text,
-		       struct err *err)
-{
-	const struct flag *flag = instruction_flag(instruction, name);
-	struct word word;
-
-	if (!flag)
-		return 0;
-	word = (struct word){ .text = flag->value, .range = flag->range };
-	return scope_expand(builder->dockerfile, &stage->env, &word, ret_text, err);
-}
-
-static int add_inline(struct builder *builder, struct stage *stage, const struct heredoc *heredoc,
-		      struct copy_words *words, struct err *err)
-{
-	size_t n = words->n_inlines;
-	struct err why = ERR_INIT;
-	char *content = NULL;
-
-	if (heredoc->expand) {
-		if (expand_word(heredoc->content, builder->dockerfile->directives.escape,
-				EXPAND_RAW_QUOTES, scope_lookup, &stage->env, &content, &why) < 0)
-			return dockerfile_error(builder->dockerfile, heredoc->range, why.kind, err,
-						"%s", why.message);
-	} else {
-		content = xstrndup(heredoc->content, heredoc->content_len);
-	}
-	words->inlines = xreallocarray(words->inlines, n + 1, sizeof(*words->inlines));
-	words->contents = xreallocarray(words->contents, n + 1, sizeof(*words->contents));
-	words->contents[n] = content;
-	words->inlines[n] = (struct copy_inline){ heredoc->name, content, strlen(content) };
-	words->n_inlines++;
-	return 0;
-}
-
-static bool is_remote(const char *source)
-{
-	return !strncmp(source, "http://", 7) || !strncmp(source, "https://", 8) ||
-	       !strncmp(source, "git@", 4) || !strncmp(source, "git://", 6) ||
-	       !strncmp(source, "ssh://", 6);
-}
-
-static int read_words(struct builder *builder, struct stage *stage,
-		      const struct instruction *instruction, struct copy_words *words,
-		      struct err *err)
-{
-	const struct dockerfile *dockerfile = builder->dockerfile;
-	cleanup_free char *dest = NULL;
-	size_t last = instruction->n_args - 1;
-
-	for (size_t i = 0; i < last; i++) {
-		const struct word *word = &instruction->args[i];
-		cleanup_free char *text = NULL;
-
-		if (word->heredoc) {
-			if (add_inline(builder, stage, word->heredoc, words, err) < 0)
-				return -1;
-			continue;
-		}
-		if (scope_expand(dockerfile, &stage->env, word, &text, err) < 0)
-			return -1;
-		if (instruction->kind == INSTRUCTION_ADD && is_remote(text))
-			return dockerfile_error(dockerfile, word->range, ERR_UNSUPPORTED, err,
-						"ADD of a URL or git repository is not supported "
-						"yet; fetch it before the build and COPY it");
-		strv_add(&words->patterns, text);
-	}
-	if (scope_expand(dockerfile, &stage->env, &instruction->args[last], &dest, err) < 0)
-		return -1;
-	if (!*dest)
-		return dockerfile_error(dockerfile, instruction->args[last].range, ERR_INVALID, err,
-					"the destination is empty");
-	words->dest = stage_path(stage, dest, true);
-	for (size_t i = 0; i < instruction->n_flags; i++)
-		if (!strcmp(instruction->flags[i].name, "exclude"))
-			strv_add(&words->excludes, instruction->flags[i].value);
-	if (expand_flag(builder, stage, instruction, "chown", &words->chown, err) < 0)
-		return -1;
-	return expand_flag(builder, stage, instruction, "chmod", &words->chmod, err);
-}
-
-/* Flags that are understood and cannot be done yet are errors, never ignored. */
-static int refuse_flags(struct builder *builder, const struct instruction *instruction,
-			struct err *err)
-{
-	static const char *const later[] = { "checksum", "keep-git-dir", "unpack" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(later); i++) {
-		const struct flag *flag = instruction_flag(instruction, later[i]);
-
-		if (flag)
-			return dockerfile_error(builder->dockerfile, flag->range, ERR_UNSUPPORTED,
-						err, "--%s is not supported yet", later[i]);
-	}
-	return 0;
-}
+#include "builder/origin.h"
 
 /* --- keys */
 
@@ -153,7 +31,7 @@ static void key_common(struct key *key, const struct stage *stage, const struct 
 	key_add(key, "parents", request->parents ? "true" : "false");
 }
 
-static void quick_key(const struct stage *stage, const struct origin *origin,
+static void quick_key(const struct stage *stage, const struct digest *from,
 		      const struct copy_words *words, const struct copy_request *request,
 		      struct digest *ret_key)
 {
@@ -161,9 +39,14 @@ static void quick_key(const struct stage *stage, const struct origin *origin,
 
 	key_init(&key, "copy-from");
 	key_common(&key, stage, words, request);
-	key_add_digest(&key, "from", &origin->key);
+	key_add_digest(&key, "from", from);
 	key_add_strv(&key, "source", &words->patterns);
 	key_add_strv(&key, "exclude", &words->excludes);
+	for (size_t i = 0; i < words->n_remotes; i++) {
+		key_add(&key, "remote", words->remotes[i].name);
+		key_add_digest(&key, "remote-content", &words->remotes[i].digest);
+		key_add(&key, "remote-unpack", words->remotes[i].unpack ? "true" : "false");
+	}
 	for (size_t i = 0; i < words->n_inlines; i++) {
 		key_add(&key, "inline", words->inlines[i].name);
 		key_add(&key, "inline-content", words->inlines[i].content);
@@ -187,12 +70,9 @@ struct copy_step {
 /* Errors of the selection point at the source that is at fault. */
 static int point_at(struct copy_step *step, size_t bad, const struct err *why, struct err *err)
 {
-	struct range range = step->instruction->range;
-	size_t pattern = 0;
+	struct range range =
+		bad < step->words.patterns.n ? step->words.ranges[bad] : step->instruction->range;
 
-	for (size_t i = 0; i + 1 < step->instruction->n_args; i++)
-		if (!step->instruction->args[i].heredoc && pattern++ == bad)
-			range = step->instruction->args[i].range;
 	return dockerfile_error(step->builder->dockerfile, range, why->kind, err, "%s",
 				why->message);
 }
@@ -211,6 +91,44 @@ static int make_layer(struct copy_step *step, struct copy *copy, struct err *err
 			return -1;
 	}
 	return copy_make_layer(copy, store, root, &step->record.layer, err);
+}
+
+static void forward(void *arg, const struct transport_event *transfer)
+{
+	struct builder *builder = arg;
+	struct build_event event = {
+		.kind = BUILD_EVENT_TRANSFER,
+		.step = builder->step,
+		.transfer = transfer,
+	};
+
+	builder_event(builder, &event);
+}
+
+/* Bring the files of ADD's URLs into the store. */
+static int fetch_remotes(struct copy_step *step, struct err *err)
+{
+	struct copy_words *words = &step->words;
+
+	for (size_t i = 0; i < words->n_remotes; i++) {
+		const struct fetch fetch = {
+			.options = step->builder->options,
+			.url = words->urls.v[i],
+			.want = words->has_checksum ? &words->checksum : NULL,
+			.listener = forward,
+			.arg = step->builder,
+		};
+		struct err why = ERR_INIT;
+		struct fetched file;
+
+		if (fetch_url(&fetch, &file, &why) < 0)
+			return dockerfile_error(step->builder->dockerfile, words->remote_range,
+						why.kind, err, "%s", why.message);
+		words->remotes[i].digest = file.digest;
+		words->remotes[i].size = file.size;
+		words->remotes[i].mtime = file.mtime;
+	}
+	return 0;
 }
 
 /* Select, look the content up, make the layer when it is new. */
@@ -238,6 +156,8 @@ static int run_copy(struct copy_step *step, struct err *err)
 	if (step->known)
 		return 0;
 	step->record.created = clock_wall_ns();
+	if (step->words.has_checksum && fetch_remotes(step, err) < 0)
+		return -1;
 	if (make_layer(step, copy, &why) < 0)
 		return point_at(step, SIZE_MAX, &why, err);
 	step->record.wall_ns = clock_monotonic_ns() - step->builder->began;
@@ -245,47 +165,144 @@ static int run_copy(struct copy_step *step, struct err *err)
 	return cache_put(store, &step->key, &step->record, key.parts, err);
 }
 
-static int run_copy_from(struct copy_step *step, struct origin *origin, struct err *err)
+/* With a quick key: open() makes the source when the record is not known. */
+static int run_quick(struct copy_step *step, const struct digest *from,
+		     int (*open)(struct copy_step *step, void *arg, struct err *err), void *arg,
+		     struct err *err)
 {
 	struct store *store = step->builder->options->store;
 	struct err why = ERR_INIT;
 	cleanup_json json_t *parts = json_array();
 	struct digest quick;
 
-	quick_key(step->stage, origin, &step->words, &step->request, &quick);
+	quick_key(step->stage, from, &step->words, &step->request, &quick);
 	step->known = builder_look_up(step->builder, &quick, &step->record);
 	if (step->known) {
 		step->key = step->record.key;
 		return 0;
 	}
-	if (origin_open(step->builder, origin, &why) < 0)
-		return point_at(step, SIZE_MAX, &why, err);
-	step->request.source = origin->source;
+	if (open(step, arg, &why) < 0)
+		return point_at(step, 0, &why, err);
 	if (run_copy(step, err) < 0)
 		return -1;
 	step->record.key = step->key;
 	return cache_put(store, &quick, &step->record, parts, err);
 }
 
-static int run_step(struct copy_step *step, const struct flag *from, struct err *err)
+static int open_from(struct copy_step *step, void *arg, struct err *err)
+{
+	struct origin *origin = arg;
+
+	if (origin_open(step->builder, origin, err) < 0)
+		return -1;
+	step->request.source = origin->source;
+	return 0;
+}
+
+/* Passwords of URLs are not shown. */
+static void begin(struct copy_step *step)
+{
+	cleanup_free char *text = remote_redact(step->instruction->text);
+
+	builder_begin(step->builder, step->stage, text);
+}
+
+static int run_from(struct copy_step *step, const struct flag *from, struct err *err)
 {
 	struct origin origin = ORIGIN_INIT;
-	struct err why = ERR_INIT;
-	int status = -1;
+	int status;
 
-	if (!from) {
-		builder_begin(step->builder, step->stage, step->instruction->text);
-		if (step->words.patterns.n &&
-		    builder_context(step->builder, &step->request.source, &why) < 0)
-			return point_at(step, 0, &why, err);
-		return run_copy(step, err);
-	}
-	if (origin_find(step->builder, step->stage, from->value, from->range, &origin, err) == 0) {
-		builder_begin(step->builder, step->stage, step->instruction->text);
-		status = run_copy_from(step, &origin, err);
+	/* events of another stage come between: the step begins afterwards */
+	status = origin_find(step->builder, step->stage, from->value, from->range, &origin, err);
+	if (status == 0) {
+		begin(step);
+		step->request.from_root = origin.owners;
+		if (origin.image) {
+			status = run_quick(step, &origin.key, open_from, &origin, err);
+		} else {
+			step->request.source = origin.source;
+			status = run_copy(step, err);
+		}
 	}
 	origin_release(&origin);
 	return status;
+}
+
+/* --- git */
+
+struct clone {
+	struct git git;
+	struct git_commit commit;
+	struct tree tree;
+	struct source *source;
+};
+
+static int open_clone(struct copy_step *step, void *arg, struct err *err)
+{
+	struct clone *clone = arg;
+
+	if (git_checkout(&clone->git, &clone->commit, &clone->tree, err) < 0 ||
+	    source_open_root(clone->tree.dir_fd, "the repository", step->builder->options->jobs,
+			     &clone->source, err) < 0)
+		return -1;
+	step->request.source = clone->source;
+	return 0;
+}
+
+static void git_key(const struct clone *clone, struct digest *ret_key)
+{
+	const struct git_place *place = clone->git.place;
+	cleanup_key struct key key;
+
+	key_init(&key, "git");
+	key_add(&key, "commit", clone->commit.id);
+	key_add(&key, "subdir", place->subdir ? place->subdir : "");
+	/* what .git and a submodule's relative URL say depends on where it comes from */
+	key_add(&key, "url", place->url);
+	key_add(&key, "keep-git-dir", place->keep_git_dir ? "true" : "false");
+	key_add(&key, "submodules", place->without_submodules ? "false" : "true");
+	key_finish(&key, ret_key);
+}
+
+static int run_git(struct copy_step *step, struct err *err)
+{
+	const struct build_options *options = step->builder->options;
+	struct clone clone = {
+		.git = { options->store, options->transport.environment, &step->words.git },
+		.tree = TREE_INIT,
+	};
+	struct err why = ERR_INIT;
+	struct digest from;
+	int status;
+
+	if (git_resolve(&clone.git, &clone.commit, &why) < 0)
+		return dockerfile_error(step->builder->dockerfile, step->words.remote_range,
+					why.kind, err, "%s", why.message);
+	git_key(&clone, &from);
+	status = run_quick(step, &from, open_clone, &clone, err);
+	source_free(clone.source);
+	tree_release(&clone.tree);
+	return status;
+}
+
+/* --- the kinds */
+
+static int run_step(struct copy_step *step, const struct flag *from, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (from)
+		return run_from(step, from, err);
+	begin(step);
+	if (!step->words.has_checksum && fetch_remotes(step, err) < 0)
+		return -1;
+	if (step->words.has_git)
+		return run_git(step, err);
+	if (step->words.patterns.n &&
+	    builder_context(step->builder, &step->request.source, &why) < 0)
+		return point_at(step, 0, &why, err);
+	step->request.from_root = step->builder->options->context_owners;
+	return run_copy(step, err);
 }
 
 /* The flags as they are written, sources and destination as they were resolved; of heredocs the
@@ -296,14 +313,12 @@ static char *history_text(const struct copy_step *step)
 	struct buf text;
 
 	buf_init(&text, DOCKERFILE_EXPANSION_MAX * 2);
-	buf_addstr(&text, step->request.add ? "ADD" : "COPY");
+	buf_addstr(&text, instruction->kind == INSTRUCTION_ADD ? "ADD" : "COPY");
 	for (size_t i = 0; i < instruction->n_flags; i++)
 		buf_addf(&text, " --%s%s%s", instruction->flags[i].name,
 			 instruction->flags[i].has_value ? "=" : "", instruction->flags[i].value);
-	for (size_t i = 0; i < step->words.patterns.n; i++)
-		buf_addf(&text, " %s", step->words.patterns.v[i]);
-	for (size_t i = 0; i < step->words.n_inlines; i++)
-		buf_addf(&text, " <<%s", step->words.inlines[i].name);
+	for (size_t i = 0; i < step->words.sources.n; i++)
+		buf_addf(&text, " %s", step->words.sources.v[i]);
 	buf_addf(&text, " %s", step->words.dest);
 	return buf_steal(&text);
 }
@@ -319,19 +334,18 @@ int step_copy(struct builder *builder, struct stage *stage, const struct instruc
 	const struct flag *from = instruction_flag(instruction, "from");
 	int status = -1;
 
-	if (refuse_flags(builder, instruction, err) < 0)
-		return -1;
-	if (read_words(builder, stage, instruction, &step.words, err) == 0) {
+	if (copy_words_read(builder, stage, instruction, &step.words, err) == 0) {
 		step.request = (struct copy_request){
-			.add = instruction->kind == INSTRUCTION_ADD,
+			.add = step.words.unpack,
 			.patterns = (const char *const *)step.words.patterns.v,
 			.n_patterns = step.words.patterns.n,
+			.remotes = step.words.remotes,
+			.n_remotes = step.words.n_remotes,
 			.inlines = step.words.inlines,
 			.n_inlines = step.words.n_inlines,
 			.dest = step.words.dest,
 			.chown = step.words.chown,
 			.chmod = step.words.chmod,
-			.from_root = from != NULL,
 			.link = instruction_flag_bool(instruction, "link"),
 			.parents = instruction_flag_bool(instruction, "parents"),
 			.excludes = (const char *const *)step.words.excludes.v,
@@ -346,6 +360,6 @@ int step_copy(struct builder *builder, struct stage *stage, const struct instruc
 		stage_add_result(stage, &step.record, &step.key, text);
 		builder_finish(builder, step.known);
 	}
-	words_release(&step.words);
+	copy_words_release(&step.words);
 	return status;
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,13 +8,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "cli/build_input.h"
 #include "cli/internal.h"
-#include "dockerfile-parser/dockerfile.h"
 #include "registry/reference.h"
 
 /* The options as they come from the command line. */
 struct build_flags {
-	struct strv tags, build_args, labels, add_hosts;
+	struct strv tags, build_args, labels, add_hosts, contexts;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
 	bool no_cache, quiet, rm, force_rm, tls_verify;
 	struct grant_flags grants;
@@ -28,128 +26,16 @@ static void flags_release(struct build_flags *flags)
 	strv_release(&flags->build_args);
 	strv_release(&flags->labels);
 	strv_release(&flags->add_hosts);
+	strv_release(&flags->contexts);
 }
 
-/* What is open and read for a build. */
-struct build_input {
-	int context_fd;
-	char *context_path;
-	char *dockerfile_name;
-	struct buf dockerfile, ignore;
-	char *ignore_name;
+/* What the options point to. */
+struct build_things {
+	struct build_input input;
 	char *hosts;
 	struct platform platform;
 	struct grants grants;
 };
-
-static void input_release(struct build_input *input)
-{
-	if (input->context_fd >= 0)
-		close(input->context_fd);
-	free(input->context_path);
-	free(input->dockerfile_name);
-	free(input->ignore_name);
-	free(input->hosts);
-	buf_release(&input->dockerfile);
-	buf_release(&input->ignore);
-}
-
-static int read_stdin(struct buf *buf, struct err *err)
-{
-	char block[16384];
-	ssize_t got;
-
-	while ((got = read_all(STDIN_FILENO, block, sizeof(block))) > 0)
-		if (buf_add(buf, block, (size_t)got) < 0)
-			return err_set(err, ERR_LIMIT,
-				       "the Dockerfile on standard input is larger than %d bytes",
-				       DOCKERFILE_MAX);
-	return got < 0 ? err_os(err, "read standard input") : 0;
-}
-
-static int open_context(struct build_input *input, const char *path, struct err *err)
-{
-	input->context_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (input->context_fd < 0 && errno == ENOENT)
-		return err_set(err, ERR_NOT_FOUND, "the build context \"%s\" does not exist", path);
-	if (input->context_fd < 0 && errno == ENOTDIR)
-		return err_set(err, ERR_INVALID, "the build context \"%s\" is not a directory",
-			       path);
-	if (input->context_fd < 0)
-		return err_os(err, "open the build context \"%s\"", path);
-	input->context_path = realpath(path, NULL);
-	return input->context_path ? 0 : err_os(err, "resolve \"%s\"", path);
-}
-
-/* -f as given (relative to the working directory, as docker has it), else Dockerfile, else
- * dockerfile, in the context. */
-static int read_dockerfile(struct build_input *input, const struct build_flags *flags,
-			   struct err *err)
-{
-	static const char *const names[] = { "Dockerfile", "dockerfile" };
-
-	if (flags->file && !strcmp(flags->file, "-")) {
-		input->dockerfile_name = xstrdup("Dockerfile (standard input)");
-		return read_stdin(&input->dockerfile, err);
-	}
-	if (flags->file) {
-		input->dockerfile_name = xstrdup(flags->file);
-		return file_read_at(AT_FDCWD, flags->file, &input->dockerfile, err);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (file_read_at(input->context_fd, names[i], &input->dockerfile, err) == 0) {
-			input->dockerfile_name = xstrdup(names[i]);
-			err_clear(err);
-			return 0;
-		}
-		if (err->kind != ERR_NOT_FOUND)
-			return -1;
-	}
-	return err_set(err, ERR_NOT_FOUND,
-		       "failed to read the Dockerfile: %s/Dockerfile: no such file (use -f to name "
-		       "another)",
-		       input->context_path);
-}
-
-/* <Dockerfile>.dockerignore beside the Dockerfile replaces .dockerignore. */
-static int read_ignore(struct build_input *input, const struct build_flags *flags, struct err *err)
-{
-	bool own = flags->file && strcmp(flags->file, "-");
-	int dir_fd = own ? AT_FDCWD : input->context_fd;
-
-	input->ignore_name =
-		xasprintf("%s.dockerignore", own ? flags->file : input->dockerfile_name);
-	if (file_read_at(dir_fd, input->ignore_name, &input->ignore, err) == 0)
-		return 0;
-	free(input->ignore_name);
-	input->ignore_name = NULL;
-	if (err->kind != ERR_NOT_FOUND)
-		return -1;
-	err_clear(err);
-	if (file_read_at(input->context_fd, ".dockerignore", &input->ignore, err) == 0) {
-		input->ignore_name = xstrdup(".dockerignore");
-		return 0;
-	}
-	if (err->kind != ERR_NOT_FOUND)
-		return -1;
-	err_clear(err);
-	return 0;
-}
-
-static int read_input(struct cli *cli, struct build_input *input, const struct build_flags *flags,
-		      const char *context, struct err *err)
-{
-	if (!strcmp(context, "-")) {
-		if (flags->file)
-			return cli_usage(cli, err,
-					 "-f cannot be used with a Dockerfile on standard input");
-		input->dockerfile_name = xstrdup("Dockerfile (standard input)");
-		return read_stdin(&input->dockerfile, err);
-	}
-	if (open_context(input, context, err) < 0 || read_dockerfile(input, flags, err) < 0)
-		return -1;
-	return read_ignore(input, flags, err);
-}
 
 static int parse_pull(struct cli *cli, const char *text, enum build_pull *ret_pull, struct err *err)
 {
@@ -199,8 +85,8 @@ static int parse_args(struct cli *cli, const struct strv *given, struct strv *re
 	return 0;
 }
 
-static int fill_options(struct cli *cli, const struct build_flags *flags, struct build_input *input,
-			struct build_options *options, struct err *err)
+static int fill_options(struct cli *cli, const struct build_flags *flags,
+			struct build_things *things, struct build_options *options, struct err *err)
 {
 	const char *platform =
 		flags->platform ? flags->platform : getenv("DOCKER_DEFAULT_PLATFORM");
@@ -209,10 +95,10 @@ static int fill_options(struct cli *cli, const struct build_flags *flags, struct
 	if (cli_network(cli, flags->network, &options->network, err) < 0 ||
 	    parse_pull(cli, flags->pull, &options->pull, err) < 0 ||
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
-	    cli_hosts(cli, &flags->add_hosts, &input->hosts, err) < 0 ||
-	    grants_parse(cli, &flags->grants, &input->grants, err) < 0)
+	    cli_hosts(cli, &flags->add_hosts, &things->hosts, err) < 0 ||
+	    grants_parse(cli, &flags->grants, &things->grants, err) < 0)
 		return -1;
-	grants_fill(&input->grants, options);
+	grants_fill(&things->grants, options);
 	for (size_t i = 0; i < flags->tags.n; i++)
 		if (cli_name(cli, flags->tags.v[i], &options->tags, err) < 0)
 			return -1;
@@ -222,14 +108,15 @@ static int fill_options(struct cli *cli, const struct build_flags *flags, struct
 					 flags->labels.v[i]);
 	}
 	strv_extend(&options->labels, &flags->labels);
+	strv_extend(&options->contexts, &flags->contexts);
 	if (platform && *platform) {
-		if (platform_parse(platform, &input->platform, &why) < 0)
+		if (platform_parse(platform, &things->platform, &why) < 0)
 			return cli_usage(cli, err, "--platform: %s", why.message);
-		options->platform = &input->platform;
+		options->platform = &things->platform;
 	}
 	options->no_cache = flags->no_cache;
 	options->target = flags->target;
-	options->extra_hosts = input->hosts;
+	options->extra_hosts = things->hosts;
 	options->jobs = pool_processors();
 	options->transport = cli_transport(cli);
 	options->transport.authfile = flags->authfile;
@@ -262,7 +149,18 @@ static void report(const struct build_options *options, const struct build_resul
 			fprintf(stderr, "Tagged %s\n", reference_familiar(&reference, name));
 }
 
-static int build(struct cli *cli, const struct build_flags *flags, struct build_input *input,
+static int read_and_run(struct cli *cli, const struct build_flags *flags,
+			struct build_input *input, const char *context,
+			struct build_options *options, struct progress *progress,
+			struct build_result *result, struct err *err)
+{
+	if (build_input_read(cli, options, context, flags->file, progress_build, progress, input,
+			     err) < 0)
+		return -1;
+	return build_run(options, progress_build, progress, result, err);
+}
+
+static int build(struct cli *cli, const struct build_flags *flags, struct build_things *things,
 		 const char *context, struct build_options *options, struct err *err)
 {
 	uint64_t began = clock_monotonic_ns();
@@ -272,21 +170,13 @@ static int build(struct cli *cli, const struct build_flags *flags, struct build_
 	char id[DIGEST_TEXT_MAX];
 	int status;
 
-	if (fill_options(cli, flags, input, options, err) < 0 ||
+	if (fill_options(cli, flags, things, options, err) < 0 ||
 	    parse_progress(cli, flags, &mode, err) < 0 ||
-	    read_input(cli, input, flags, context, err) < 0 ||
 	    cli_store(cli, &options->store, err) < 0)
 		return -1;
-	options->context_fd = input->context_fd;
-	options->context_path = input->context_path;
-	options->dockerfile_name = input->dockerfile_name;
-	options->dockerfile_text = input->dockerfile.data;
-	options->dockerfile_len = input->dockerfile.len;
-	options->ignore_name = input->ignore_name;
-	options->ignore_text = input->ignore_name ? input->ignore.data : NULL;
-	options->ignore_len = input->ignore.len;
 	progress_init(&progress, mode);
-	status = build_run(options, progress_build, &progress, &result, err);
+	status = read_and_run(cli, flags, &things->input, context, options, &progress, &result,
+			      err);
 	progress_release(&progress);
 	if (status < 0 || (flags->iidfile && write_iidfile(flags->iidfile, &result.id, err) < 0))
 		return -1;
@@ -307,6 +197,8 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		  "the Dockerfile (default: PATH/Dockerfile; - for standard input)" },
 		{ "build-arg", 0, OPT_LIST, &flags.build_args, "NAME[=VALUE]",
 		  "value of an ARG (repeatable)" },
+		{ "build-context", 0, OPT_LIST, &flags.contexts, "NAME=VALUE",
+		  "what FROM NAME and --from=NAME mean: a path, docker-image://, ... (repeatable)" },
 		{ "target", 0, OPT_STRING, &flags.target, "STAGE", "the stage to build" },
 		{ "no-cache", 0, OPT_BOOL, &flags.no_cache, NULL, "run every step" },
 		{ "pull", 0, OPT_OPTIONAL, &flags.pull, "WHEN",
@@ -340,27 +232,29 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "force-rm", 0, OPT_BOOL, &flags.force_rm, NULL, NULL },
 	};
 	struct build_options options = { .context_fd = -1 };
-	struct build_input input = { .context_fd = -1 };
+	struct build_things things = { .hosts = NULL };
 	bool help;
 	int status = -1;
 
-	buf_init(&input.dockerfile, DOCKERFILE_MAX);
-	buf_init(&input.ignore, DOCKERFILE_MAX);
+	build_input_init(&things.input);
 	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) == 0) {
 		if (help)
 			status = EXIT_OK;
 		else if (argc != 2)
 			cli_usage(cli, err,
-				  "build needs exactly one context: a directory, or - (got %d)",
+				  "build needs exactly one context: a directory, a tar, a URL, or - "
+				  "(got %d)",
 				  argc - 1);
 		else
-			status = build(cli, &flags, &input, argv[1], &options, err);
+			status = build(cli, &flags, &things, argv[1], &options, err);
 	}
 	strv_release(&options.build_args);
 	strv_release(&options.labels);
 	strv_release(&options.tags);
-	grants_release(&input.grants, &flags.grants);
-	input_release(&input);
+	grants_release(&things.grants, &flags.grants);
+	strv_release(&options.contexts);
+	build_input_release(&things.input);
+	free(things.hosts);
 	flags_release(&flags);
 	return status;
 }

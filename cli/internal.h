@@ -144,7 +144,7 @@ enum progress_mode {
 struct progress {
 	enum progress_mode mode;
 	uint64_t began; /* monotonic ns */
-	unsigned step;	/* whose output line is open */
+	unsigned step;	/* that the transfer being shown belongs to, or 0 */
 	bool line_open;
 	struct buf *lines;  /* output of the step under way, shown again when it fails quietly */
 	uint64_t noted;	    /* when a transfer was last shown */

@@ -19,7 +19,7 @@
 extern char **environ;
 
 static const struct command commands[] = {
-	{ "build", cmd_build, "build [OPTIONS] PATH | -", "Build an image from a Dockerfile" },
+	{ "build", cmd_build, "build [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile" },
 	{ "history", cmd_history, "history [OPTIONS] IMAGE", "Show the history of an image" },
 	{ "images", cmd_images, "images [OPTIONS] [REPOSITORY[:TAG]]", "List images" },
 	{ "import", cmd_import, "import [OPTIONS] FILE|- [REPOSITORY[:TAG]]",

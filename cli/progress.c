@@ -78,9 +78,9 @@ static void print_name(const char *name)
 
 static void transfer_plain(struct progress *progress, const struct build_event *event)
 {
-	if (event->step)
-		fprintf(stderr, "#%u ", event->step);
+	progress->step = event->step;
 	progress_transfer(progress, event->transfer);
+	progress->step = 0;
 }
 
 void progress_build(void *arg, const struct build_event *event)
@@ -132,33 +132,50 @@ void progress_build(void *arg, const struct build_event *event)
 	}
 }
 
+/* The line of a transfer that a build asked for. */
+static void begin_line(const struct progress *progress)
+{
+	if (progress->step)
+		fprintf(stderr, "#%u ", progress->step);
+}
+
 void progress_transfer(void *arg, const struct transport_event *event)
 {
 	struct progress *progress = arg;
 	char id[DIGEST_TEXT_MAX], current[SIZE_TEXT_MAX], total[SIZE_TEXT_MAX];
 	uint64_t now = clock_monotonic_ns();
+	const char *name;
 
 	if (event->state == TRANSPORT_NOTE) {
+		begin_line(progress);
 		text_print_safe(event->text, strlen(event->text));
 		fputc('\n', stderr);
 		return;
 	}
 	if (progress->mode == PROGRESS_QUIET)
 		return;
-	text_id(&event->digest, false, id);
+	if (digest_is_zero(&event->digest))
+		name = event->text;
+	else
+		name = text_id(&event->digest, false, id);
 	switch (event->state) {
 	case TRANSPORT_MOVING:
 		if (now - progress->noted < TRANSFER_EVERY_NS)
 			return;
 		progress->noted = now;
-		fprintf(stderr, "%s: %s of %s\n", id, text_size(event->current, current),
-			text_size(event->total, total));
+		begin_line(progress);
+		fprintf(stderr, "%s: %s", name, text_size(event->current, current));
+		if (event->total)
+			fprintf(stderr, " of %s", text_size(event->total, total));
+		fputc('\n', stderr);
 		break;
 	case TRANSPORT_EXISTS:
-		fprintf(stderr, "%s: Already exists\n", id);
+		begin_line(progress);
+		fprintf(stderr, "%s: Already exists\n", name);
 		break;
 	case TRANSPORT_DONE:
-		fprintf(stderr, "%s: Done\n", id);
+		begin_line(progress);
+		fprintf(stderr, "%s: Done\n", name);
 		break;
 	case TRANSPORT_WAITING:
 	case TRANSPORT_NOTE:

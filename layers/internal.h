@@ -369,9 +369,12 @@ struct unpack {
 	int tar_fd;	 /* read from its position */
 	const char *what; /* names it in errors */
 	uint64_t max_bytes;
-	const struct digest *want_diff_id;
+	const struct digest *want_diff_id; /* NULL: no layer, ".wh." names are plain */
 	int dir_fd; /* gets fs/, implied, devices; holds trash/ while at work */
 };
+
+/* More bytes than a tar of this size can honestly grow to. */
+uint64_t unpack_limit(uint64_t size);
 
 /* A child_function for a struct unpack, without result. */
 int unpack_run(void *unpack, void *result, struct err *err);

@@ -100,6 +100,15 @@ typedef void layer_progress(void *arg, const struct digest *diff_id, bool done);
 int layer_require_trees(struct store *store, const struct digest *diff_ids, size_t n,
 			unsigned jobs, layer_progress *on_layer, void *arg, struct err *err);
 
+/*
+ * Unpack a tar that is no layer (compressed or not, fd at its beginning) into the directory fs/,
+ * which is made in dir_fd, by a forked process whose root is that. Owners and modes are the
+ * tar's; ".wh." names are plain names. What lies beside fs/ is not of interest. Needs
+ * userns_enter(). `what` names the tar in errors; after one, what is there is the caller's to
+ * remove.
+ */
+int tar_unpack(int fd, const char *what, int dir_fd, struct err *err);
+
 /* --- roots: stacked layers ---------------------------------------------------------------------
  * Lookups in the merged file system of some layers without any mount: through trees, or the
  * headers of our own uncompressed tars. Bottom layer first, as in diff_ids. */

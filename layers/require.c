@@ -20,9 +20,6 @@
 #include "layers/internal.h"
 #include "layers/store.h"
 
-#define RATIO_MAX  1100 /* no honest deflate stream grows more; zstd's are bounded elsewhere */
-#define SIZE_SLACK (UINT64_C(64) * 1024 * 1024)
-
 struct work {
 	struct store *store;
 	const struct digest *diff_id;
@@ -72,7 +69,7 @@ static int start(struct work *work, struct err *err)
 	work->unpack = (struct unpack){
 		.tar_fd = work->blob_fd,
 		.what = digest_format(work->diff_id, work->what),
-		.max_bytes = blob.size * RATIO_MAX + SIZE_SLACK,
+		.max_bytes = unpack_limit(blob.size),
 		.want_diff_id = work->diff_id,
 		.dir_fd = work->tree_fd,
 	};

@@ -13,6 +13,7 @@
  *	trees/<hex>/		unpacked layers
  *	steps/<aa>/<hex>	step records, written by builder/
  *	contexts/<hex>		context indexes, written by builder/
+ *	fetches/<hex>		what is known of a URL's content, written by builder/
  *	mounts/<hex>/		cache mounts
  *	tmp/<random>/		work in progress; tmp/<random>.lock is held while it is alive
  *	tmp/<random>		a file being written; locked itself while it is alive

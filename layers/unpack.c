@@ -420,8 +420,8 @@ static int unpack_all(struct unpacking *to, struct err *err)
 	cleanup_buf struct buf implied;
 
 	buf_init(&implied, MARKS_MAX);
-	if (put_members(to, err) < 0 || check_digest(to, err) < 0 || apply_marks(to, err) < 0 ||
-	    finish_directories(to, &implied, err) < 0)
+	if (put_members(to, err) < 0 || (to->job->want_diff_id && check_digest(to, err) < 0) ||
+	    apply_marks(to, err) < 0 || finish_directories(to, &implied, err) < 0)
 		return -1;
 	return save_records(to, &implied, err);
 }
@@ -466,8 +466,9 @@ int unpack_run(void *unpack, void *result, struct err *err)
 	buf_init(&to.devices, MARKS_MAX);
 	to.named = inode_map_new();
 	if (make_place(&to, err) == 0 &&
-	    tar_reader_open(to.job->tar_fd, to.job->what, TAR_READER_LAYER, to.job->max_bytes,
-			    &reader, err) == 0 &&
+	    tar_reader_open(to.job->tar_fd, to.job->what,
+			    to.job->want_diff_id ? TAR_READER_LAYER : 0, to.job->max_bytes, &reader,
+			    err) == 0 &&
 	    enter_place(&to, err) == 0) {
 		to.reader = reader;
 		status = unpack_all(&to, err);

@@ -177,7 +177,7 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 	    !guard_allows((enum reach) * limit, guard_reach(&address->addr))) {
 		exchange->refused = true;
 		err_set(exchange->err, ERR_DENIED,
-			"the registry names a host with an address inside this network");
+			"it leads to a host with an address inside this network");
 		return CURL_SOCKET_BAD;
 	}
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -203,7 +203,7 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_p
 		return CURL_PREREQFUNC_OK;
 	exchange->refused = true;
 	err_set(exchange->err, ERR_DENIED,
-		"the registry names a host with an address inside this network");
+		"it leads to a host with an address inside this network");
 	return CURL_PREREQFUNC_ABORT;
 }
 

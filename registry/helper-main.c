@@ -47,6 +47,8 @@ static int take_request(struct session *session, struct err *err)
 	    js_string(session->request, "registries_conf", NULL, &conf, err) < 0)
 		return -1;
 	session->insecure = json_is_true(json_object_get(session->request, "insecure"));
+	if (strcmp(session->op, OP_FETCH) == 0)
+		return 0;
 	if (reference_parse(reference, &session->reference, err) < 0)
 		return -1;
 	return registries_load(conf, &session->environment, &session->registries, err);
@@ -59,6 +61,8 @@ static int run(struct session *session, json_t **ret_result, struct err *err)
 
 	if (take_request(session, err) < 0)
 		return -1;
+	if (strcmp(session->op, OP_FETCH) == 0)
+		return fetch_run(session, ret_result, err);
 	if (strcmp(session->op, OP_RESOLVE) == 0)
 		rc = resolve_run(session, ret_result, err);
 	else if (strcmp(session->op, OP_PULL) == 0)

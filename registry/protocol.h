@@ -9,19 +9,23 @@
  *
  * One JSON object per line, UTF-8. cbuild writes one request to the helper's stdin:
  *
- *	{"op": "resolve" | "pull" | "push",
- *	 "reference": "docker.io/library/x:latest",
+ *	{"op": "resolve" | "pull" | "push" | "fetch",
+ *	 "reference": "docker.io/library/x:latest",	not for fetch
  *	 "authfile": path, "registries_conf": path,	absent: the usual places
  *	 "insecure": true,				absent: false
  *	 "platform": "linux/arm64/v8",			pull; absent: the host's
  *	 "id": "sha256:...",				push: the image
  *	 "compression": "none" | "gzip" | "zstd",	push
- *	 "docker": true}				push; docker's media types
+ *	 "docker": true,				push; docker's media types
+ *	 "url": "https://...",				fetch
+ *	 "etag": text, "modified": text,		fetch: of the body that is here; absent: none
+ *	 "max": bytes}					fetch: a larger body is an error
  *
  * The helper answers on stdout with any number of events
  *
  *	{"event": "waiting" | "moving" | "exists" | "done",
  *	 "digest": "sha256:...", "current": bytes, "total": bytes}
+ *	{"event": "moving" | "done", "text": URL, ...}		fetch: instead of a digest
  *	{"event": "note", "text": words for the user}
  *
  * and one last line, after which it exits:
@@ -29,6 +33,9 @@
  *	{"result": {"digest": ...}}				resolve: index or manifest
  *	{"result": {"id": ..., "manifest": ..., "remote": ...}}	pull
  *	{"result": {"media": name, "digest": ..., "size": n}}	push: the manifest
+ *	{"result": {"unchanged": true}}				fetch: as etag and modified say
+ *	{"result": {"digest": ..., "size": n,			fetch: the body is a blob
+ *		    "etag": text, "modified": text, "mtime": seconds}}	absent: not told
  *	{"error": {"kind": n, "errno": n, "message": ...}}	kind: enum err_kind
  *
  * The two programs are built and installed together, so nothing here has a version. The helper's
@@ -42,6 +49,7 @@
 #define OP_RESOLVE "resolve"
 #define OP_PULL	   "pull"
 #define OP_PUSH	   "push"
+#define OP_FETCH   "fetch"
 
 /* enum transport_state's words, by value; NULL-terminated. */
 #define PROTOCOL_STATES                                                                            \

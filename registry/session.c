@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "registry/session.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -28,18 +29,33 @@ void session_write(struct session *session, const json_t *line)
 		_exit(1);
 }
 
-void session_event(struct session *session, enum transport_state state, const struct digest *digest,
-		   uint64_t current, uint64_t total)
+static void write_event(struct session *session, enum transport_state state, const char *key,
+			const char *value, uint64_t current, uint64_t total)
 {
 	static const char *const states[] = PROTOCOL_STATES;
-	char text[DIGEST_TEXT_MAX];
 	cleanup_json json_t *line = json_object();
 
 	json_object_set_new(line, "event", json_string(states[state]));
-	json_object_set_new(line, "digest", json_string(digest_format(digest, text)));
+	json_object_set_new(line, key, json_string(value));
 	json_object_set_new(line, "current", json_integer((json_int_t)current));
 	json_object_set_new(line, "total", json_integer((json_int_t)total));
 	session_write(session, line);
+}
+
+void session_event(struct session *session, enum transport_state state, const struct digest *digest,
+		   uint64_t current, uint64_t total)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	write_event(session, state, "digest", digest_format(digest, text), current, total);
+}
+
+void session_named_event(struct session *session, enum transport_state state, const char *name,
+			 uint64_t current, uint64_t total)
+{
+	cleanup_free char *safe = answer_sanitise(xstrdup(name), NAME_MAX);
+
+	write_event(session, state, "text", safe, current, total);
 }
 
 void session_note(struct session *session, const char *text)

@@ -44,6 +44,10 @@ void session_event(struct session *session, enum transport_state state, const st
 		   uint64_t current, uint64_t total);
 void session_note(struct session *session, const char *text);
 
+/* Of what has a name and no digest yet. total is 0 while it is not known. */
+void session_named_event(struct session *session, enum transport_state state, const char *name,
+			 uint64_t current, uint64_t total);
+
 /*
  * Call function(arg, i) for each i below n, several at once. After a failure the others are
  * cancelled, and the one that failed first is reported.
@@ -56,5 +60,6 @@ int session_each(struct session *session, size_t n, session_function *function, 
 int resolve_run(struct session *session, json_t **ret_result, struct err *err);
 int pull_run(struct session *session, json_t **ret_result, struct err *err);
 int push_run(struct session *session, json_t **ret_result, struct err *err);
+int fetch_run(struct session *session, json_t **ret_result, struct err *err);
 
 #endif

@@ -43,7 +43,7 @@ struct transport_event {
 	enum transport_state state;
 	struct digest digest;	 /* of the blob; zero for notes */
 	uint64_t current, total; /* bytes */
-	const char *text;
+	const char *text;	 /* of a note; else of what is named and has no digest yet, or "" */
 };
 
 typedef void transport_listener(void *arg, const struct transport_event *event);
@@ -76,6 +76,45 @@ int transport_push(const struct transport_options *options, struct store *store,
 		   const struct digest *id, const struct reference *reference,
 		   transport_listener *listener, void *arg, struct descriptor *ret_manifest,
 		   struct err *err);
+
+/* --- files by URL ------------------------------------------------------------------------------ */
+
+struct transport_url {
+	const char *url; /* http or https, without a user name */
+
+	/* Of the body that is here already, as an earlier answer said; NULL: there is none. */
+	const char *etag, *modified;
+
+	uint64_t max; /* bytes; a larger body is ERR_LIMIT */
+};
+
+struct transport_file {
+	bool unchanged;	      /* what is here is still right; nothing else is told */
+	struct digest digest; /* the body is this blob of the store */
+	uint64_t size;
+	char *etag, *modified; /* headers ETag and Last-Modified; NULL when absent */
+	int64_t mtime;	       /* Last-Modified in seconds since 1970, or 0 */
+};
+
+/*
+ * GET a file into a blob. Redirects are followed as http.h says: not from https to http, not
+ * further inside the network than the URL itself leads. No credentials are sent. Errors:
+ * ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, ERR_FAILED, each naming the URL without its query.
+ */
+int transport_fetch(const struct transport_options *options, struct store *store,
+		    const struct transport_url *url, transport_listener *listener, void *arg,
+		    struct transport_file *ret_file, struct err *err);
+void transport_file_release(struct transport_file *file);
+
+/* --- OCI layouts (registry/layout.c) ----------------------------------------------------------- */
+
+/*
+ * Take an image out of an OCI layout, a directory: the one that index.json has under this tag
+ * (NULL: "latest", or the only one) or digest (then tag is not looked at; NULL: none), for this
+ * platform. It gets into the store without a name.
+ */
+int layout_load(struct store *store, int dir_fd, const char *tag, const struct digest *digest,
+		const struct platform *platform, struct digest *ret_id, struct err *err);
 
 /* --- archives (registry/archive_*.c) ----------------------------------------------------------- */
 

@@ -296,7 +296,18 @@ static void test_build__mistakes_are_errors_with_a_place(void **state)
 		{ "FROM scratch\nRUN --mount=type=secret,id=x,required y\n", "Dockerfile:2:5: " },
 		{ "FROM scratch\nRUN --network=lan y\n",
 		  "Dockerfile:2:5: network mode \"lan\" is not valid" },
-		{ "FROM scratch\nADD https://example.org/x /\n", "Dockerfile:2:5: ADD of a URL" },
+		{ "FROM scratch\nADD https://a/b.git#-x /\n",
+		  "Dockerfile:2:5: \"-x\" is no name of a branch" },
+		{ "FROM scratch\nADD https://a/b.git a /\n",
+		  "Dockerfile:2:5: one ADD takes either" },
+		{ "FROM scratch\nADD https://a/b.git https://a/c.git /\n",
+		  "Dockerfile:2:21: one ADD takes one git repository" },
+		{ "FROM scratch\nADD --checksum=x a /\n",
+		  "Dockerfile:2:5: checksum requires HTTP" },
+		{ "FROM scratch\nADD --checksum=x https://a/b https://a/c /\n",
+		  "Dockerfile:2:5: checksum can't be specified for multiple" },
+		{ "FROM scratch\nADD --checksum=main https://a/b.git /\n",
+		  "Dockerfile:2:5: --checksum of a git repository is a commit" },
 		{ "FROM none\n", "Dockerfile:1:6: " },
 	};
 	struct place place;
@@ -309,6 +320,43 @@ static void test_build__mistakes_are_errors_with_a_place(void **state)
 		if (outcome.status == 0 || !strstr(outcome.err.message, rows[i][1]))
 			fail_msg("%s: %s", rows[i][0], outcome.err.message);
 	}
+	place_close(&place);
+}
+
+static struct outcome build_named(struct place *place, const char *text, const char *where)
+{
+	struct build_options options;
+	struct outcome outcome;
+
+	fill(place, text, &options);
+	strv_addf(&options.contexts, "a=%s", where);
+	strv_addf(&options.contexts, "other:latest=%s", where);
+	outcome = build_with(&options);
+	strv_release(&options.contexts);
+	return outcome;
+}
+
+static void test_build__named_contexts_replace_stages_and_bases(void **state)
+{
+	static const char text[] = "FROM nosuch:1 AS a\nRUN false\n"
+				   "FROM other\nCOPY --from=a a /x\n";
+	struct outcome outcome;
+	char path[80];
+	struct place place;
+
+	(void)state;
+	place_open(&place, FILES, NULL);
+	snprintf(path, sizeof(path), "%s/context", place.path);
+	outcome = build_named(&place, text, path);
+	assert_built(outcome, 1, 0);
+	assert_non_null(strstr(outcome.events, "[stage-1 2/2] COPY --from=a a /x"));
+	outcome = build_named(&place, text, path);
+	assert_built(outcome, 0, 1);
+	outcome = build_named(&place, text, "/nonexistent/directory");
+	assert_int_equal(outcome.status, -1);
+	assert_non_null(strstr(outcome.err.message, "--build-context a: open"));
+	outcome = build_named(&place, text, "ext::sh");
+	assert_int_equal(outcome.status, -1);
 	place_close(&place);
 }
 
@@ -354,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_build__labels_and_arguments_of_the_command_line),
 		cmocka_unit_test(test_build__inline_files),
 		cmocka_unit_test(test_build__mistakes_are_errors_with_a_place),
+		cmocka_unit_test(test_build__named_contexts_replace_stages_and_bases),
 		cmocka_unit_test(test_build__a_stage_that_gives_the_same_changes_nothing),
 	};
 

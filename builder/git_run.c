@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * builder/git_run.c: the git program, told as little as possible by the machine and nothing by
+ * the repository:
+ *  1. Its environment is made here: no configuration of user or system, no credential helper, no
+ *     prompt, no hook, no template. Of the user's environment only what reaches a remote is kept.
+ *  2. The remote's URL is configuration, not an argument: it is no option whatever it begins with,
+ *     and nobody sees it in a list of processes.
+ *  3. Only the protocols that a Dockerfile may name work, in submodules and redirects too; never
+ *     a path, never a command (ext::).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "builder/internal.h"
+#include "builder/remote.h"
+
+#define WORDS_MAX 16384 /* bytes kept of what git complains */
+
+static const char *const kept_names[] = {
+	"PATH",	      "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy",
+	"HTTP_PROXY", "HTTPS_PROXY",   "all_proxy",	"ALL_PROXY",	"no_proxy",   "NO_PROXY",
+};
+
+static const char *const fixed[] = {
+	"LC_ALL=C",
+	"HOME=/nonexistent",
+	"XDG_CONFIG_HOME=/nonexistent",
+	"GIT_CONFIG_NOSYSTEM=1",
+	"GIT_CONFIG_GLOBAL=/dev/null",
+	"GIT_CONFIG_SYSTEM=/dev/null",
+	"GIT_ATTR_NOSYSTEM=1",
+	"GIT_TEMPLATE_DIR=/dev/null",
+	"GIT_TERMINAL_PROMPT=0",
+	"GIT_ASKPASS=/bin/false",
+	"GIT_NO_REPLACE_OBJECTS=1",
+	"GIT_SSH_COMMAND=ssh -o BatchMode=yes",
+	"GIT_SSH_VARIANT=ssh",
+};
+
+static const char *const settings[][2] = {
+	{ "protocol.file.allow", "never" }, { "protocol.ext.allow", "never" },
+	{ "core.hooksPath", "/dev/null" },  { "core.fsmonitor", "false" },
+	{ "core.autocrlf", "false" },	    { "core.attributesFile", "/dev/null" },
+	{ "credential.helper", "" },	    { "http.lowSpeedLimit", "1" },
+	{ "http.lowSpeedTime", "60" },	    { "gc.auto", "0" },
+	{ "maintenance.auto", "false" },    { "fetch.recurseSubmodules", "false" },
+	{ "submodule.recurse", "false" },   { "advice.detachedHead", "false" },
+	{ "init.defaultBranch", "main" },
+};
+
+static void add_setting(struct strv *env, size_t i, const char *key, const char *value)
+{
+	strv_addf(env, "GIT_CONFIG_KEY_%zu=%s", i, key);
+	strv_addf(env, "GIT_CONFIG_VALUE_%zu=%s", i, value);
+}
+
+static void make_environment(const struct git *git, struct strv *ret_env)
+{
+	bool http = !strncasecmp(git->place->url, "http://", 7);
+	size_t n = 0;
+
+	for (size_t i = 0; git->environment && git->environment[i]; i++) {
+		size_t len = strcspn(git->environment[i], "=");
+
+		for (size_t k = 0; k < ARRAY_SIZE(kept_names); k++)
+			if (strlen(kept_names[k]) == len &&
+			    !strncmp(git->environment[i], kept_names[k], len))
+				strv_add(ret_env, git->environment[i]);
+	}
+	if (!env_get(ret_env, "PATH"))
+		strv_add(ret_env, "PATH=" DEFAULT_PATH);
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		strv_add(ret_env, fixed[i]);
+	strv_addf(ret_env, "GIT_CEILING_DIRECTORIES=%s/tmp", store_path(git->store));
+	strv_addf(ret_env, "GIT_ALLOW_PROTOCOL=https:ssh:git%s", http ? ":http" : "");
+	for (; n < ARRAY_SIZE(settings); n++)
+		add_setting(ret_env, n, settings[n][0], settings[n][1]);
+	add_setting(ret_env, n++, "remote.origin.url", git->place->url);
+	strv_addf(ret_env, "GIT_CONFIG_COUNT=%zu", n);
+}
+
+static int spawn(const struct git *git, int dir_fd, const char *const *args, int out, int words,
+		 pid_t *ret_pid, struct err *err)
+{
+	cleanup_strv struct strv argv = STRV_INIT;
+	cleanup_strv struct strv env = STRV_INIT;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	mode_t mask;
+	int rc;
+
+	strv_add(&argv, "git");
+	for (size_t i = 0; args[i]; i++)
+		strv_add(&argv, args[i]);
+	make_environment(git, &env);
+	sigemptyset(&none);
+	sigfillset(&all);
+	sigdelset(&all, SIGKILL);
+	sigdelset(&all, SIGSTOP);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, words, STDERR_FILENO);
+	posix_spawn_file_actions_addfchdir_np(&actions, dir_fd);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	mask = umask(022); /* files of a checkout are 0644 and 0755 */
+	rc = posix_spawnp(ret_pid, "git", &actions, &attributes, strv_argv(&argv), strv_argv(&env));
+	umask(mask);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	errno = rc;
+	if (rc == ENOENT)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "git repositories need the git program, which is not installed");
+	return rc ? err_os(err, "run git") : 0;
+}
+
+/* Read both pipes to their ends. What passes a limit is dropped; *out remembers it. */
+static int collect(int out_fd, struct buf *out, int words_fd, struct buf *words, struct err *err)
+{
+	struct pollfd polls[2] = { { .fd = out_fd, .events = POLLIN },
+				   { .fd = words_fd, .events = POLLIN } };
+	struct buf *bufs[2] = { out, words };
+	char block[4096];
+
+	while (polls[0].fd >= 0 || polls[1].fd >= 0) {
+		if (poll(polls, 2, -1) < 0 && errno != EINTR)
+			return err_os(err, "wait for git");
+		for (int i = 0; i < 2; i++) {
+			ssize_t got;
+
+			if (polls[i].fd < 0 || !polls[i].revents)
+				continue;
+			got = read(polls[i].fd, block, sizeof(block));
+			if (got > 0 && bufs[i])
+				buf_add(bufs[i], block, (size_t)got);
+			else if (got == 0 || (got < 0 && errno != EINTR))
+				polls[i].fd = -1;
+		}
+	}
+	return 0;
+}
+
+/* Its last lines, without what a terminal would act on and without the URL's password. */
+static int complain(const struct git *git, int status, struct buf *words, struct err *err)
+{
+	cleanup_free char *safe_url = remote_redact(git->place->url);
+	size_t len;
+
+	while (words->len > 0 && words->data[words->len - 1] == '\n')
+		words->data[--words->len] = '\0';
+	for (size_t i = 0; i < words->len; i++)
+		if ((unsigned char)words->data[i] < ' ' || words->data[i] == 0x7f)
+			words->data[i] = words->data[i] == '\n' ? ';' : '?';
+	len = words->len;
+	if (WIFSIGNALED(status))
+		return err_set(err, ERR_FAILED, "%s: git was killed by signal %d", safe_url,
+			       WTERMSIG(status));
+	if (strcmp(safe_url, git->place->url) && strstr(words->data, git->place->url))
+		return err_set(err, ERR_FAILED, "%s: git failed with status %d", safe_url,
+			       WEXITSTATUS(status));
+	return err_set(err, ERR_FAILED, "%s: git: %s%s", safe_url, len > 1000 ? "..." : "",
+		       len ? words->data + (len > 1000 ? len - 1000 : 0) : "failed");
+}
+
+int git_run(const struct git *git, int dir_fd, const char *const *args, struct buf *out,
+	    struct err *err)
+{
+	cleanup_fd int out_in = -1, out_out = -1, words_in = -1, words_out = -1;
+	cleanup_buf struct buf words;
+	int ends[2], status = 0, rc;
+	pid_t pid;
+
+	buf_init(&words, WORDS_MAX);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_os(err, "make a pipe");
+	out_out = ends[0];
+	out_in = ends[1];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_os(err, "make a pipe");
+	words_out = ends[0];
+	words_in = ends[1];
+	if (spawn(git, dir_fd, args, out_in, words_in, &pid, err) < 0)
+		return -1;
+	close(steal_fd(&out_in));
+	close(steal_fd(&words_in));
+	rc = collect(out_out, out, words_out, &words, err);
+	if (rc < 0)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (rc < 0)
+		return -1;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return complain(git, status, &words, err);
+	if (out && out->overflow)
+		return err_set(err, ERR_LIMIT, "git answers with more than %zu bytes", out->max);
+	return 0;
+}

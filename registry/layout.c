@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * registry/layout.c: an image out of an OCI image layout (image-spec, image-layout.md), a
+ * directory. Nothing in it is believed: documents must have the digest they are called by, layers
+ * the one that the config names.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/inroot.h"
+#include "base/json.h"
+#include "layers/image.h"
+#include "layers/layer.h"
+#include "layers/store.h"
+#include "registry/transport.h"
+
+#define INDEX_DEPTH_MAX 4
+#define ANNOTATION_REF	"org.opencontainers.image.ref.name"
+
+struct layout {
+	struct store *store;
+	int dir_fd;
+	const struct platform *platform;
+};
+
+static int read_document(const struct layout *layout, const struct digest *digest, char **ret_text,
+			 size_t *ret_len, struct err *err)
+{
+	char hex[DIGEST_HEX_MAX], path[DIGEST_HEX_MAX + 16];
+	struct digest got;
+
+	snprintf(path, sizeof(path), "blobs/sha256/%s", digest_hex(digest, hex));
+	if (inroot_read(layout->dir_fd, path, IMAGE_DOCUMENT_MAX, ret_text, ret_len, err) < 0)
+		return -1;
+	digest_of(*ret_text, *ret_len, &got);
+	if (!digest_equal(&got, digest))
+		return err_set(err, ERR_CORRUPT, "%s has another digest than its name", path);
+	return 0;
+}
+
+static int take_layers(const struct layout *layout, const struct manifest *manifest,
+		       const struct image *image, struct err *err)
+{
+	if (manifest->n_layers != image->n_layers)
+		return err_set(err, ERR_INVALID, "the manifest names %zu layers, the config %zu",
+			       manifest->n_layers, image->n_layers);
+	for (size_t i = 0; i < manifest->n_layers; i++) {
+		char hex[DIGEST_HEX_MAX], path[DIGEST_HEX_MAX + 16];
+		cleanup_fd int fd = -1;
+		struct layer layer;
+
+		if (layer_present(layout->store, &image->diff_ids[i]))
+			continue;
+		snprintf(path, sizeof(path), "blobs/sha256/%s",
+			 digest_hex(&manifest->layers[i].digest, hex));
+		fd = inroot_open(layout->dir_fd, path, O_RDONLY | O_NONBLOCK, 0);
+		if (fd < 0)
+			return err_os(err, "open %s", path);
+		if (layer_take(layout->store, fd, &image->diff_ids[i], &layer, err) < 0)
+			return err_wrap(err, "%s", path);
+	}
+	return 0;
+}
+
+static int take_manifest(const struct layout *layout, const struct descriptor *descriptor,
+			 struct digest *ret_id, struct err *err)
+{
+	cleanup_with(manifest_free) struct manifest *manifest = NULL;
+	cleanup_with(image_free) struct image *image = NULL;
+	cleanup_free char *text = NULL, *config = NULL;
+	struct image_record record = { .stored = 0 };
+	struct digest digest;
+	size_t len;
+
+	if (read_document(layout, &descriptor->digest, &text, &len, err) < 0 ||
+	    manifest_parse(text, len, media_name(descriptor->media), &manifest, err) < 0)
+		return -1;
+	record.manifest = (struct descriptor){ manifest->media, descriptor->digest, len };
+	if (blob_put(layout->store, text, len, &digest, err) < 0 ||
+	    read_document(layout, &manifest->config.digest, &config, &len, err) < 0 ||
+	    image_parse(config, len, &image, err) < 0 ||
+	    take_layers(layout, manifest, image, err) < 0 ||
+	    blob_put(layout->store, config, len, &digest, err) < 0)
+		return -1;
+	record.id = manifest->config.digest;
+	*ret_id = record.id;
+	return image_record_put(layout->store, &record, err);
+}
+
+/* A manifest, or the one that an index has for the platform. */
+static int take(const struct layout *layout, struct descriptor descriptor, struct digest *ret_id,
+		struct err *err)
+{
+	for (int depth = 0; media_as_oci(descriptor.media) == MEDIA_OCI_INDEX; depth++) {
+		cleanup_with(index_free) struct image_index *index = NULL;
+		const struct index_entry *chosen;
+		cleanup_free char *text = NULL;
+		size_t len;
+
+		if (depth == INDEX_DEPTH_MAX)
+			return err_set(err, ERR_LIMIT, "indexes are nested more than %d deep",
+				       INDEX_DEPTH_MAX);
+		if (read_document(layout, &descriptor.digest, &text, &len, err) < 0 ||
+		    index_parse(text, len, media_name(descriptor.media), &index, err) < 0 ||
+		    index_choose(index, layout->platform, &chosen, err) < 0)
+			return -1;
+		descriptor = chosen->descriptor;
+	}
+	return take_manifest(layout, &descriptor, ret_id, err);
+}
+
+static const char *ref_name(const json_t *document, size_t i)
+{
+	const json_t *entry = json_array_get(json_object_get(document, "manifests"), i);
+
+	return json_string_value(
+		json_object_get(json_object_get(entry, "annotations"), ANNOTATION_REF));
+}
+
+/* "v1" is meant by "v1" and by "name:v1". */
+static bool name_has_tag(const char *name, const char *tag)
+{
+	const char *colon = name ? strrchr(name, ':') : NULL;
+
+	if (!name)
+		return false;
+	return !strcmp(name, tag) || (colon && !strchr(colon, '/') && !strcmp(colon + 1, tag));
+}
+
+static int choose(const struct image_index *index, const json_t *document, const char *tag,
+		  const struct digest *digest, struct descriptor *ret_descriptor, struct err *err)
+{
+	char text[DIGEST_TEXT_MAX];
+
+	for (size_t i = 0; i < index->n_entries; i++) {
+		const struct descriptor *descriptor = &index->entries[i].descriptor;
+
+		if (digest ? !digest_equal(&descriptor->digest, digest)
+			   : !name_has_tag(ref_name(document, i), tag ? tag : "latest"))
+			continue;
+		*ret_descriptor = *descriptor;
+		return 0;
+	}
+	if (!digest && !tag && index->n_entries == 1) {
+		*ret_descriptor = index->entries[0].descriptor;
+		return 0;
+	}
+	return err_set(err, ERR_NOT_FOUND, "index.json has no image \"%s\"",
+		       digest ? digest_format(digest, text)
+		       : tag  ? tag
+			      : "latest");
+}
+
+int layout_load(struct store *store, int dir_fd, const char *tag, const struct digest *digest,
+		const struct platform *platform, struct digest *ret_id, struct err *err)
+{
+	const struct layout layout = { .store = store, .dir_fd = dir_fd, .platform = platform };
+	cleanup_with(index_free) struct image_index *index = NULL;
+	cleanup_json json_t *document = NULL;
+	struct descriptor descriptor;
+	cleanup_free char *text = NULL;
+	size_t len;
+
+	if (inroot_read(dir_fd, "index.json", IMAGE_DOCUMENT_MAX, &text, &len, err) < 0 ||
+	    js_parse("index.json", text, len, &document, err) < 0 ||
+	    index_parse(text, len, NULL, &index, err) < 0 ||
+	    choose(index, document, tag, digest, &descriptor, err) < 0)
+		return -1;
+	return take(&layout, descriptor, ret_id, err);
+}
