@@ -78,8 +78,8 @@ int mount_error(const struct dockerfile *dockerfile, const struct mount_request 
 
 struct step_mount {
 	struct mount_request request;
-	struct origin origin;	/* with request.from */
-	char *pattern;		/* bind from the context: what is selected, */
+	struct origin origin; /* with request.from */
+	char *pattern;	      /* bind from the context: what is selected, */
 	const char *patterns[1];
 	struct copy *copy;
 	struct digest content;	  /* and its digest */
@@ -95,7 +95,7 @@ struct step_mounts {
 	struct stage *stage;
 	struct step_mount *v; /* sorted by target */
 	size_t n;
-	struct scratch *scratch; /* when something needs it */
+	struct scratch *scratch;       /* when something needs it */
 	struct sandbox_mount *sandbox; /* filled by step_mounts_open() */
 	size_t n_sandbox, cap_sandbox;
 	struct strv env; /* variables that mounts set */
@@ -144,7 +144,8 @@ int mount_secret_open(struct step_mounts *mounts, struct step_mount *mount, stru
 
 int mount_ssh_open(struct step_mounts *mounts, struct step_mount *mount, struct err *err);
 
-/* --- ssh_relay.c, ssh_agent.c ------------------------------------------------------------------ */
+/* --- ssh_relay.c, ssh_agent.c ------------------------------------------------------------------
+ */
 
 /*
  * A process that listens on sockets of ours and passes what comes on to agents: an agent answers

@@ -67,7 +67,8 @@ static int lock_cache(struct step_mounts *mounts, const struct step_mount *mount
 		return -1;
 	if (*ret_fd >= 0 || try)
 		return 0;
-	builder_warn(mounts->builder, "waiting for the cache mount \"%s\", which another build uses",
+	builder_warn(mounts->builder,
+		     "waiting for the cache mount \"%s\", which another build uses",
 		     mount->request.id);
 	return store_lock(store, name, exclusive, false, ret_fd, err);
 }
@@ -96,8 +97,8 @@ static int choose(struct step_mounts *mounts, struct step_mount *mount, unsigned
  * there. */
 static int seed(struct step_mounts *mounts, struct step_mount *mount, int dir_fd, struct err *err)
 {
-	const char *path = mount->request.source && *mount->request.source ? mount->request.source
-									   : "/";
+	const char *path =
+		mount->request.source && *mount->request.source ? mount->request.source : "/";
 	struct mount_request *request = &mount->request;
 	struct copy_request copy_request = { .n_patterns = 1, .dest = "/", .from_root = true };
 	cleanup_with(copy_free) struct copy *copy = NULL;

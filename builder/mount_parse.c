@@ -162,7 +162,7 @@ static int take_options(struct parse *parse, struct err *err)
 /* As Go's ParseBool; a key that stands alone is true. */
 static int parse_bool(const struct parse *parse, enum field field, bool *ret_value, struct err *err)
 {
-	static const char *const texts[] = { "",  "1", "t", "T", "true",  "TRUE",  "True",
+	static const char *const texts[] = { "",  "1", "t", "T",     "true",  "TRUE", "True",
 					     "0", "f", "F", "false", "FALSE", "False" };
 	const char *value = parse->values[field];
 
@@ -211,11 +211,11 @@ static int take_type(struct parse *parse, struct err *err)
 	if (i < 0) {
 		const char *near = suggest(text, type_names, ARRAY_SIZE(type_names));
 
-		return dockerfile_error(
-			parse->dockerfile, parse->flag->range, ERR_INVALID, err,
-			"--mount: unsupported mount type \"%s\"%s%s%s", text,
-			near ? " (did you mean " : " (expected bind, cache, tmpfs, secret or ssh",
-			near ? near : "", near ? "?)" : ")");
+		return dockerfile_error(parse->dockerfile, parse->flag->range, ERR_INVALID, err,
+					"--mount: unsupported mount type \"%s\"%s%s%s", text,
+					near ? " (did you mean "
+					     : " (expected bind, cache, tmpfs, secret or ssh",
+					near ? near : "", near ? "?)" : ")");
 	}
 	parse->request->type = 1U << i;
 	for (size_t k = 0; k < ARRAY_SIZE(known); k++)
@@ -272,8 +272,8 @@ static int take_numbers(struct parse *parse, struct err *err)
 						      : 0755;
 	if (size && size_parse(size, &request->size) < 0)
 		return fail(parse, err, "invalid size ", size, "");
-	request->owned = parse->values[FIELD_MODE] || parse->values[FIELD_UID] ||
-			 parse->values[FIELD_GID];
+	request->owned =
+		parse->values[FIELD_MODE] || parse->values[FIELD_UID] || parse->values[FIELD_GID];
 	if (parse_number(parse, FIELD_MODE, 8, 07777, &request->mode, err) < 0 ||
 	    parse_number(parse, FIELD_UID, 10, UINT32_MAX - 1, &request->uid, err) < 0)
 		return -1;
@@ -286,7 +286,8 @@ static bool is_variable_name(const char *name)
 {
 	if (!isalpha((unsigned char)*name) && *name != '_')
 		return false;
-	return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] ==
+	return name[strspn(name,
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] ==
 	       '\0';
 }
 
@@ -358,9 +359,10 @@ static int check(struct parse *parse, struct err *err)
 	if (take_target(parse, err) < 0)
 		return -1;
 	if (request->type == MOUNT_CACHE && values[FIELD_SOURCE] && !values[FIELD_FROM])
-		return dockerfile_error(parse->dockerfile, parse->flag->range, ERR_INVALID, err,
-					"--mount: source of a cache needs from=, the stage or image "
-					"that a new cache is filled from");
+		return dockerfile_error(
+			parse->dockerfile, parse->flag->range, ERR_INVALID, err,
+			"--mount: source of a cache needs from=, the stage or image "
+			"that a new cache is filled from");
 	if (values[FIELD_FROM] && !*values[FIELD_FROM])
 		return fail(parse, err, "", "from", " is empty");
 	request->from = steal_pointer(&values[FIELD_FROM]);

@@ -38,7 +38,8 @@ static int set_variable(struct step_mounts *mounts, const struct step_mount *mou
 
 	if (memchr(secret->data, '\0', secret->len))
 		return err_set(err, ERR_INVALID,
-			       "the secret \"%s\" holds a NUL and cannot be a variable", secret->id);
+			       "the secret \"%s\" holds a NUL and cannot be a variable",
+			       secret->id);
 	memcpy(value, secret->data, secret->len);
 	value[secret->len] = '\0';
 	env_set(&mounts->env, mount->request.env, value);

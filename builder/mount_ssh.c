@@ -51,8 +51,8 @@ int mount_ssh_open(struct step_mounts *mounts, struct step_mount *mount, struct 
 	if (!ssh) {
 		if (request->required)
 			return err_set(err, ERR_NOT_FOUND,
-				       "the ssh agent \"%s\" is required: use --ssh %s", request->id,
-				       request->id);
+				       "the ssh agent \"%s\" is required: use --ssh %s",
+				       request->id, request->id);
 		builder_warn(mounts->builder,
 			     "the ssh agent \"%s\" was not given and is not mounted (use --ssh %s)",
 			     request->id, request->id);

@@ -28,7 +28,8 @@ static int compare_targets(const void *a, const void *b)
 	const char *right = y->request.target ? y->request.target : "";
 	int order = strcmp(left, right);
 
-	return order ? order : (x->request.flag > y->request.flag) - (x->request.flag < y->request.flag);
+	return order ? order
+		     : (x->request.flag > y->request.flag) - (x->request.flag < y->request.flag);
 }
 
 static int read_one(struct step_mounts *mounts, const struct flag *flag, unsigned *n_ssh,
@@ -40,8 +41,9 @@ static int read_one(struct step_mounts *mounts, const struct flag *flag, unsigne
 	if (mounts->n == MOUNTS_MAX)
 		return dockerfile_error(dockerfile, flag->range, ERR_LIMIT, err,
 					"--mount: more than %d of them", MOUNTS_MAX);
-	*mount = (struct step_mount){ .origin = ORIGIN_INIT, .mount_fd = -1, .source_fd = -1,
-				      .lock_fd = -1 };
+	*mount = (struct step_mount){
+		.origin = ORIGIN_INIT, .mount_fd = -1, .source_fd = -1, .lock_fd = -1
+	};
 	if (mount_parse(dockerfile, mounts->stage, flag, &mount->request, err) < 0)
 		return -1;
 	mounts->n++;

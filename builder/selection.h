@@ -81,8 +81,8 @@ int archive_unpack(struct unpacking *unpacking, int fd, const char *what, const 
 struct writing {
 	struct source *source; /* of the files that have a node; read by its `jobs` threads */
 	struct assembly *assembly;
-	int scratch_fd;	   /* content of archives */
-	uint64_t n_groups; /* no entry has a higher one */
+	int scratch_fd;		/* content of archives */
+	uint64_t n_groups;	/* no entry has a higher one */
 	struct tar_writer *tar; /* copy_write() */
 	int dir_fd;		/* copy_write_tree() */
 };

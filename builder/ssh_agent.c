@@ -63,9 +63,10 @@ static int run_agent(void *arg, void *result, struct err *err)
 	(void)result;
 	become(agent->scratch->dir_fd, -1, argv);
 	if (errno == ENOENT)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "--ssh with a key needs the program ssh-agent (fix: install OpenSSH's "
-			       "client, or give the socket of a running agent)");
+		return err_set(
+			err, ERR_UNSUPPORTED,
+			"--ssh with a key needs the program ssh-agent (fix: install OpenSSH's "
+			"client, or give the socket of a running agent)");
 	return err_os(err, "run ssh-agent");
 }
 

@@ -46,7 +46,7 @@ struct direction {
 };
 
 struct connection {
-	int fds[2];		 /* the sandbox's side, the agent's */
+	int fds[2];		  /* the sandbox's side, the agent's */
 	struct direction ways[2]; /* from fds[i] to fds[1 - i] */
 	bool open;
 };
@@ -144,12 +144,12 @@ static int serve(void *arg, void *result, struct err *err)
 		size_t n = 0;
 
 		for (size_t i = 0; i < relay->n; i++)
-			fds[n++] = (struct pollfd){ .fd = relay->listeners[i].fd, .events = POLLIN };
+			fds[n++] =
+				(struct pollfd){ .fd = relay->listeners[i].fd, .events = POLLIN };
 		for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 			for (int side = 0; side < 2; side++) {
-				short events = connections[i].open
-						       ? events_of(&connections[i], side)
-						       : 0;
+				short events =
+					connections[i].open ? events_of(&connections[i], side) : 0;
 
 				fds[n++] = (struct pollfd){
 					.fd = events ? connections[i].fds[side] : -1,
@@ -159,8 +159,8 @@ static int serve(void *arg, void *result, struct err *err)
 		if (poll(fds, n, -1) < 0 && errno != EINTR)
 			return err_os(err, "wait for the agent");
 		for (size_t i = 0; i < CONNECTIONS_MAX; i++)
-			if (connections[i].open && (fds[relay->n + 2 * i].revents ||
-						    fds[relay->n + 2 * i + 1].revents))
+			if (connections[i].open &&
+			    (fds[relay->n + 2 * i].revents || fds[relay->n + 2 * i + 1].revents))
 				work_on(&connections[i]);
 		for (size_t i = 0; i < relay->n; i++)
 			if (fds[i].revents)

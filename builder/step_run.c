@@ -166,8 +166,8 @@ static void add_options(const struct run_step *step, struct key *key)
 		key_add(key, "security", "insecure");
 	for (size_t i = 0; i < options->n_limits; i++) {
 		const struct sandbox_limit *limit = &options->limits[i];
-		cleanup_free char *text = xasprintf("%s=%" PRIu64 ":%" PRIu64, limit->name,
-						    limit->soft, limit->hard);
+		cleanup_free char *text =
+			xasprintf("%s=%" PRIu64 ":%" PRIu64, limit->name, limit->soft, limit->hard);
 
 		key_add(key, "ulimit", text);
 	}

@@ -36,18 +36,19 @@ static int read_secret_words(struct cli *cli, struct arena *arena, const char *t
 		return cli_usage(cli, err, "--secret: %s", why.message);
 	for (size_t i = 0; i < n; i++) {
 		const char *key = options[i].key;
-		const char **place = !strcmp(key, "id")		 ? &words->id
-				     : !strcmp(key, "src")	 ? &words->source
-				     : !strcmp(key, "source")	 ? &words->source
-				     : !strcmp(key, "env")	 ? &words->env
-				     : !strcmp(key, "type")	 ? &words->type
-								 : NULL;
+		const char **place = !strcmp(key, "id")	      ? &words->id
+				     : !strcmp(key, "src")    ? &words->source
+				     : !strcmp(key, "source") ? &words->source
+				     : !strcmp(key, "env")    ? &words->env
+				     : !strcmp(key, "type")   ? &words->type
+							      : NULL;
 
 		if (!place || !options[i].has_value || !*options[i].value)
-			return cli_usage(cli, err,
-					 "--secret: expected id=ID[,src=PATH][,env=NAME][,type=file|"
-					 "env], got \"%s\" in it",
-					 key);
+			return cli_usage(
+				cli, err,
+				"--secret: expected id=ID[,src=PATH][,env=NAME][,type=file|"
+				"env], got \"%s\" in it",
+				key);
 		*place = options[i].value;
 	}
 	if (!words->id)
@@ -167,10 +168,11 @@ static int add_ssh(struct cli *cli, const char *text, struct grants *grants, str
 		return cli_usage(cli, err, "--ssh: expected ID[=SOCKET|KEY[,KEY]], got \"%s\"",
 				 text);
 	if (!paths || !*paths)
-		return err_set(err, ERR_NOT_FOUND,
-			       "--ssh %s: no agent is running (SSH_AUTH_SOCK is not set); start one, "
-			       "or give a key: --ssh %s=KEY",
-			       text, text);
+		return err_set(
+			err, ERR_NOT_FOUND,
+			"--ssh %s: no agent is running (SSH_AUTH_SOCK is not set); start one, "
+			"or give a key: --ssh %s=KEY",
+			text, text);
 	*ssh = (struct build_ssh){ .id = xstrndup(text, len) };
 	grants->n_ssh++;
 	if (!text[len])

@@ -78,6 +78,7 @@ struct mounts {
 	int *extra_fds;	    /* of spec->mounts, in its order; -1: a file on the scaffold */
 	bool *extra_is_dir; /* what the place of each has to be */
 	size_t n_extra;
+	uint64_t file_bytes; /* of spec->mounts on the scaffold */
 };
 
 extern const char *const mounts_node_names[MOUNTS_NODES];

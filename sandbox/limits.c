@@ -127,8 +127,8 @@ int limits_set(const struct sandbox_spec *spec, struct init_report *report)
 		struct rlimit value = { limit_value(limit->soft), limit_value(limit->hard) };
 
 		if (setrlimit(limit->resource, &value) < 0)
-			return init_fail_os(report, "raise beyond this user's own hard limit:",
-					    limit->name);
+			return init_fail_os(
+				report, "raise beyond this user's own hard limit:", limit->name);
 	}
 	if (!is_asked_for(spec, RLIMIT_NOFILE) && set_files(report) < 0)
 		return -1;

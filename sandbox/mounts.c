@@ -280,7 +280,7 @@ static int new_tmpfs(const struct sandbox_mount *mount, struct err *err)
 }
 
 /* On the scaffold, from which the child binds it: files of a detached mount cannot be cloned. */
-static int write_extra(const struct sandbox_mount *mount, size_t i, const struct mounts *mounts,
+static int write_extra(const struct sandbox_mount *mount, size_t i, struct mounts *mounts,
 		       struct err *err)
 {
 	char name[MOUNTS_NAME_MAX];
@@ -289,6 +289,10 @@ static int write_extra(const struct sandbox_mount *mount, size_t i, const struct
 	if (mount->len > SANDBOX_FILE_MAX)
 		return err_set(err, ERR_LIMIT, "the file for %s is larger than %d bytes",
 			       mount->target, SANDBOX_FILE_MAX);
+	mounts->file_bytes += mount->len;
+	if (mounts->file_bytes > SANDBOX_FILES_MAX)
+		return err_set(err, ERR_LIMIT, "the files of a step are larger than %d bytes",
+			       SANDBOX_FILES_MAX);
 	mounts_extra_name(i, name);
 	fd = openat(mounts->scaffold_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || write_all(fd, mount->data, mount->len) < 0)

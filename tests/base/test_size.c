@@ -38,8 +38,20 @@ static void test_size__reads_units(void **state)
 static void test_size__refuses(void **state)
 {
 	static const char *const bad[] = {
-		"", "m", "-1", "+1", " 1", "1 ", "1mm", "1.5m", "1p", "0x10", "1bb",
-		"18446744073709551616", "18446744073709551615k", "99999999t",
+		"",
+		"m",
+		"-1",
+		"+1",
+		" 1",
+		"1 ",
+		"1mm",
+		"1.5m",
+		"1p",
+		"0x10",
+		"1bb",
+		"18446744073709551616",
+		"18446744073709551615k",
+		"99999999t",
 	};
 	uint64_t bytes;
 

@@ -54,17 +54,19 @@ static char *describe(const struct mount_request *request)
 
 	return xasprintf("%s target=%s from=%s source=%s id=%s env=%s %s%s %s size=%llu %o %u:%u",
 			 mount_type_name(request->type), request->target ? request->target : "-",
-			 request->from ? request->from : "-", request->source ? request->source : "-",
-			 request->id ? request->id : "-", request->env ? request->env : "-",
-			 request->read_only ? "ro" : "rw", request->required ? " required" : "",
-			 sharing[request->sharing], (unsigned long long)request->size, request->mode,
-			 request->uid, request->gid);
+			 request->from ? request->from : "-",
+			 request->source ? request->source : "-", request->id ? request->id : "-",
+			 request->env ? request->env : "-", request->read_only ? "ro" : "rw",
+			 request->required ? " required" : "", sharing[request->sharing],
+			 (unsigned long long)request->size, request->mode, request->uid,
+			 request->gid);
 }
 
 static void test_mount_parse__requests(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "target=/x", "bind target=/x from=- source=- id=- env=- ro shared size=0 755 0:0" },
+		{ "target=/x",
+		  "bind target=/x from=- source=- id=- env=- ro shared size=0 755 0:0" },
 		{ "type=BIND,dst=x,src=a,from=Base,rw",
 		  "bind target=/work/x from=Base source=a id=- env=- rw shared size=0 755 0:0" },
 		{ "destination=a/../b/,source=$V,ro=false",
@@ -73,8 +75,8 @@ static void test_mount_parse__requests(void **state)
 		  "bind target=/work from=- source=- id=- env=- ro shared size=0 755 0:0" },
 		{ "\\\"target=/with,comma\\\"",
 		  "bind target=/with,comma from=- source=- id=- env=- ro shared size=0 755 0:0" },
-		{ "type=cache,target=c",
-		  "cache target=/work/c from=- source=- id=/work/c env=- rw shared size=0 755 0:0" },
+		{ "type=cache,target=c", "cache target=/work/c from=- source=- id=/work/c env=- rw "
+					 "shared size=0 755 0:0" },
 		{ "type=cache,target=/c,id=$V,sharing=LOCKED,mode=0700,uid=$N,gid=${N}1,ro",
 		  "cache target=/c from=- source=- id=value env=- ro locked size=0 700 7:71" },
 		{ "type=cache,target=/c,from=a,source=/s,sharing=private",
@@ -83,16 +85,18 @@ static void test_mount_parse__requests(void **state)
 		  "tmpfs target=/t from=- source=- id=- env=- rw shared size=0 755 0:0" },
 		{ "type=tmpfs,target=/t,tmpfs-size=2G,tmpfs-mode=1777",
 		  "tmpfs target=/t from=- source=- id=- env=- rw shared size=2147483648 1777 0:0" },
-		{ "type=secret,id=a/b",
-		  "secret target=/run/secrets/b from=- source=- id=a/b env=- rw shared size=0 400 0:0" },
+		{ "type=secret,id=a/b", "secret target=/run/secrets/b from=- source=- id=a/b env=- "
+					"rw shared size=0 400 0:0" },
 		{ "type=secret,target=/root/.netrc,required,mode=444",
-		  "secret target=/root/.netrc from=- source=- id=.netrc env=- rw required shared size=0 444 "
+		  "secret target=/root/.netrc from=- source=- id=.netrc env=- rw required shared "
+		  "size=0 444 "
 		  "0:0" },
 		{ "type=secret,src=s,id=i,env=TOKEN",
 		  "secret target=- from=- source=- id=s env=TOKEN rw shared size=0 400 0:0" },
 		{ "type=secret,id=i,env=TOKEN,target=/t,required=false",
 		  "secret target=/t from=- source=- id=i env=TOKEN rw shared size=0 400 0:0" },
-		{ "type=ssh", "ssh target=- from=- source=- id=default env=- rw shared size=0 600 0:0" },
+		{ "type=ssh",
+		  "ssh target=- from=- source=- id=default env=- rw shared size=0 600 0:0" },
 		{ "type=ssh,id=k,target=/s,required=1,uid=5",
 		  "ssh target=/s from=- source=- id=k env=- rw required shared size=0 600 5:0" },
 	};

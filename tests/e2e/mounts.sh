@@ -101,7 +101,7 @@ test_bind()
 		FROM busybox
 		RUN --mount=target=/src,rw cd /src && echo new >a/two && rm a/one && cat a/two | xargs echo 2
 	EOF
-	check "$who: bind: rw writes are gone" equal 'one two' "$(echo $(cat "$context/a/one" "$context/a/two"))"
+	check "$who: bind: rw writes are gone" equal $'one\ntwo' "$(cat "$context/a/one" "$context/a/two")"
 	check "$who: bind: one file, by a link, relative target" built ' file one$' <<-'EOF'
 		FROM busybox
 		WORKDIR /w
@@ -335,6 +335,33 @@ test_ssh()
 	wait "$agent" 2>/dev/null
 }
 
+# killed: a build that holds an agent, a cache and a bind is killed; nothing of it goes on, and the
+# next one waits for nobody.
+killed()
+{
+	local pid
+
+	printf 'FROM busybox\nRUN --mount=type=ssh --mount=target=/b,rw --mount=type=cache,id=k,target=/c,sharing=locked : %s; touch /c/x; sleep 4321\n' \
+		"$RANDOM" >"$scratch/killed"
+	"$CBUILD" --root "$store" --ssh "default=$scratch/k.root" -f "$scratch/killed" "$context" >"$scratch/out" 2>&1 &
+	pid=$!
+	wait_until 10 pgrep -f '^sleep 4321$' || { cat "$scratch/out"; return 1; }
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null
+	wait_until 5 eval '! pgrep -f "^sleep 4321$"' || return 1
+	equal '' "$(pgrep -fa "ssh-agent -D -a agent|--root $store")" || return 1
+	sed -i 's/sleep 4321/true/' "$scratch/killed"
+	timeout 10 "$CBUILD" --root "$store" --ssh "default=$scratch/k.root" -f "$scratch/killed" "$context" || return 1
+	equal '' "$(ls "$store/tmp")"
+}
+
+test_kill()
+{
+	[ "$who" = root ] || return 0
+	command -v ssh-agent >/dev/null || { skip "$who: kill: no ssh-agent"; return; }
+	check "$who: kill -9 leaves no process, no lock and, after the next build, no file" killed
+}
+
 test_syntax()
 {
 	local line
@@ -377,12 +404,12 @@ test_grants()
 		RUN echo $(ulimit -Hn)
 	EOF
 	check "$who: --ulimit: other value runs again" built ' 101$' --ulimit nofile=101 <"$last"
-	check "$who: --ulimit: unknown type" fails 2 $by --ulimit files=1 "$context"
+	check "$who: --ulimit: unknown type" fails 2 "$by" --ulimit files=1 "$context"
 	check "$who: --shm-size" built ' 3072$' --shm-size 3m <<-'EOF'
 		FROM busybox
 		RUN df /dev/shm | tail -n 1 | awk '{print $2}'
 	EOF
-	check "$who: --shm-size: not a size" fails 2 $by --shm-size much "$context"
+	check "$who: --shm-size: not a size" fails 2 "$by" --shm-size much "$context"
 	check "$who: insecure is refused" refused 'Dockerfile:2:5:.*--allow security.insecure' <<-'EOF'
 		FROM busybox
 		RUN --security=insecure true
@@ -408,7 +435,7 @@ test_grants()
 		FROM busybox
 		RUN --network=host echo $(ls /sys/class/net)
 	EOF
-	check "$who: --allow: unknown" fails 2 $by --allow all "$context"
+	check "$who: --allow: unknown" fails 2 "$by" --allow all "$context"
 }
 
 # The user's cbuild, with the variable that a secret comes from.
@@ -425,7 +452,7 @@ for who in root user; do
 	by=cbuild as=
 	[ "$who" = root ] || by=user_with_secret as=as_user
 	$by import "$scratch/root.tar" busybox >/dev/null || exit 1
-	for part in bind stubs cache sharing tmpfs secret ssh syntax grants; do
+	for part in bind stubs cache sharing tmpfs secret ssh kill syntax grants; do
 		"test_$part"
 	done
 done

@@ -11,7 +11,7 @@ mkdir -p "$www/git" "$context"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
 : >"$scratch/log"
-python3 "$(dirname "$0")/remote_server.py" "$port" "$www" "$scratch/log" 2>"$scratch/server.err" &
+python3 "$srcdir/tests/e2e/remote_server.py" "$port" "$www" "$scratch/log" 2>"$scratch/server.err" &
 server=$!
 trap 'kill "$server"; at_end' EXIT
 for _ in $(seq 100); do

@@ -39,9 +39,10 @@ static void make_layers(struct box *box, struct digest ids[2])
 }
 
 static const struct snapshot_point points[] = {
-	{ "/deep/er/dir", true },   { "/deep/er/dir/inner", true }, { "/dev/x", false },
-	{ "/gone/again", true },    { "/home/.cache", true },	    { "/nowhere/f", false },
-	{ "/old/f", false },	    { "/proc", true },
+	{ "/deep/er/dir", true }, { "/deep/er/dir/inner", true },
+	{ "/dev/x", false },	  { "/gone/again", true },
+	{ "/home/.cache", true }, { "/nowhere/f", false },
+	{ "/old/f", false },	  { "/proc", true },
 };
 
 static void step_check(void)
@@ -105,7 +106,8 @@ static void test_points__are_there_and_in_no_layer(void **state)
 
 static void test_points__what_exists_needs_nothing(void **state)
 {
-	static const struct snapshot_point there[] = { { "/home", true }, { "/file", false },
+	static const struct snapshot_point there[] = { { "/home", true },
+						       { "/file", false },
 						       { "/var", true } };
 	struct box *box = *state;
 	struct snapshot *snapshot;
@@ -133,8 +135,8 @@ static void test_points__below_a_file_is_an_error(void **state)
 	box_need_ids();
 	make_layers(box, ids);
 	assert_ok(box_snapshot(box, ids, 2, true, &snapshot, &err));
-	assert_int_equal(
-		snapshot_add_points(snapshot, box->roots[box->n_roots - 1], &bad, 1, &err), -1);
+	assert_int_equal(snapshot_add_points(snapshot, box->roots[box->n_roots - 1], &bad, 1, &err),
+			 -1);
 	assert_non_null(strstr(err.message, "file"));
 	snapshot_free(snapshot);
 }

@@ -41,11 +41,11 @@ static void test_limits__parses(void **state)
 static void test_limits__refuses(void **state)
 {
 	static const char *const bad[] = {
-		"",	       "nofile",	 "nofile=",	"=1",
-		"files=1",     "NOFILE=1",	 "nofile=1:",	"nofile=:1",
-		"nofile=2:1",  "nofile=-1:5",	 "nofile=-2",	"nofile=1:2:3",
-		"nofile=1k",   "nofile= 1",	 "nofile=1 ",	"nofile=99999999999999999999",
-		"nofile=+1",   "nofilex=1",
+		"",	      "nofile",	     "nofile=",	  "=1",
+		"files=1",    "NOFILE=1",    "nofile=1:", "nofile=:1",
+		"nofile=2:1", "nofile=-1:5", "nofile=-2", "nofile=1:2:3",
+		"nofile=1k",  "nofile= 1",   "nofile=1 ", "nofile=99999999999999999999",
+		"nofile=+1",  "nofilex=1",
 	};
 
 	(void)state;

@@ -530,9 +530,9 @@ static void test_run__forbidden_system_calls(void **state)
 		int fd = open(places[i], O_PATH | O_CLOEXEC);
 
 		if (fd >= 0)
-			mounts[n++] = (struct sandbox_mount){
-				.source_fd = fd, .target = targets[i], .read_only = true
-			};
+			mounts[n++] = (struct sandbox_mount){ .source_fd = fd,
+							      .target = targets[i],
+							      .read_only = true };
 	}
 	step_init(&step);
 	step.spec.mounts = mounts;
@@ -740,12 +740,11 @@ static void test_run__binds_and_tmpfs(void **state)
 	file = openat(place->dir_fd, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	assert_int_equal(write_all(file, "text\n", 5), 0);
 	mounts[0] = (struct sandbox_mount){ .source_fd = dir, .target = "/mnt/rw/" };
-	mounts[1] = (struct sandbox_mount){
-		.source_fd = dir, .target = "/mnt/ro", .read_only = true
-	};
-	mounts[2] = (struct sandbox_mount){
-		.source_fd = file, .target = "/x/y/file", .read_only = true
-	};
+	mounts[1] =
+		(struct sandbox_mount){ .source_fd = dir, .target = "/mnt/ro", .read_only = true };
+	mounts[2] = (struct sandbox_mount){ .source_fd = file,
+					    .target = "/x/y/file",
+					    .read_only = true };
 	mounts[3] = (struct sandbox_mount){
 		.kind = SANDBOX_MOUNT_TMPFS, .target = "/cache", .size = 1 << 20, .mode = 0700
 	};
@@ -766,7 +765,10 @@ static void test_run__binds_and_tmpfs(void **state)
 static void test_run__files_are_on_a_tmpfs_and_read_only(void **state)
 {
 	struct sandbox_mount mounts[] = {
-		{ .kind = SANDBOX_MOUNT_FILE, .target = "/run/secret", .data = "abc", .len = 3,
+		{ .kind = SANDBOX_MOUNT_FILE,
+		  .target = "/run/secret",
+		  .data = "abc",
+		  .len = 3,
 		  .mode = 0400 },
 		{ .kind = SANDBOX_MOUNT_FILE, .target = "/empty", .data = "", .mode = 0640 },
 	};
@@ -786,13 +788,43 @@ static void test_run__files_are_on_a_tmpfs_and_read_only(void **state)
 static void test_run__files_have_a_limit(void **state)
 {
 	cleanup_free char *data = xcalloc(1, SANDBOX_FILE_MAX + 1);
-	struct sandbox_mount mount = { .kind = SANDBOX_MOUNT_FILE, .target = "/f", .data = data,
+	struct sandbox_mount mount = { .kind = SANDBOX_MOUNT_FILE,
+				       .target = "/f",
+				       .data = data,
 				       .len = SANDBOX_FILE_MAX + 1 };
 	struct step step;
 
 	step_init(&step);
 	step.spec.mounts = &mount;
 	step.spec.n_mounts = 1;
+	step.spec.argv = (const char *const[]){ "true", NULL };
+	step_run(*state, &step);
+	assert_int_equal(step.status, -1);
+	assert_int_equal(step.err.kind, ERR_LIMIT);
+	step_release(&step);
+}
+
+static void test_run__files_together_have_a_limit(void **state)
+{
+	const size_t n = SANDBOX_FILES_MAX / SANDBOX_FILE_MAX + 1;
+	cleanup_free char *data = xcalloc(1, SANDBOX_FILE_MAX);
+	cleanup_free struct sandbox_mount *mounts = xcalloc(n, sizeof(*mounts));
+	struct step step;
+
+	for (size_t i = 0; i < n; i++)
+		mounts[i] = (struct sandbox_mount){ .kind = SANDBOX_MOUNT_FILE,
+						    .target = "/f",
+						    .data = data,
+						    .len = SANDBOX_FILE_MAX,
+						    .mode = 0400 };
+	step_init(&step);
+	step.spec.mounts = mounts;
+	step.spec.n_mounts = n - 1;
+	shell(*state, &step, "stat -c %s /f");
+	step_release(&step);
+	step_init(&step);
+	step.spec.mounts = mounts;
+	step.spec.n_mounts = n;
 	step.spec.argv = (const char *const[]){ "true", NULL };
 	step_run(*state, &step);
 	assert_int_equal(step.status, -1);
@@ -1030,6 +1062,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_run__binds_and_tmpfs),
 		cmocka_unit_test(test_run__files_are_on_a_tmpfs_and_read_only),
 		cmocka_unit_test(test_run__files_have_a_limit),
+		cmocka_unit_test(test_run__files_together_have_a_limit),
 		cmocka_unit_test(test_run__limits_and_shm_size),
 		cmocka_unit_test(test_run__limit_above_a_users_own_is_named),
 		cmocka_unit_test(test_run__attached_overlays),
