@@ -273,6 +273,9 @@ bool ignore_step(const struct ignore *ignore, const char *path, bool *matched);
 /* Whether something below the excluded directory path could be included again by a "!" rule. */
 bool ignore_may_include_below(const struct ignore *ignore, const char *path);
 
+/* Whether there is any "!" rule. */
+bool ignore_has_exceptions(const struct ignore *ignore);
+
 /* The text of the rule at a line, for messages; NULL when no rule stands there. */
 const char *ignore_rule(const struct ignore *ignore, unsigned line);
 

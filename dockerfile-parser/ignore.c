@@ -447,6 +447,11 @@ bool ignore_may_include_below(const struct ignore *ignore, const char *path)
 	return false;
 }
 
+bool ignore_has_exceptions(const struct ignore *ignore)
+{
+	return ignore && ignore->has_include;
+}
+
 const char *ignore_rule(const struct ignore *ignore, unsigned line)
 {
 	for (size_t i = 0; ignore && i < ignore->n_rules; i++)

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The pass before the rules: which instruction belongs to which stage, what its words are after
+ * expansion, and which variables were not set there. It follows the build's own rules of scope:
+ *
+ *  1. an ARG before FROM is seen by FROM, and by a bare ARG of its name in a stage
+ *  2. a stage begins with the environment of its base, and PATH
+ *  3. ENV names and values see what was set before the line; ARGs see those to their left
+ *  4. below an image that nothing is known of, no variable counts as undefined
+ *
+ * All expansions together take EXPANSIONS_MAX bytes at most; beyond that words stay as written.
+ */
+#include "dockerfile-parser/lint_internal.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+#define NEAR_MAX 256 /* names that are compared with one that is not set */
+
+struct lookup {
+	struct lint *lint;
+	const struct strv *env;
+	struct lint_step *step;		  /* remembers what is undefined; NULL: nothing does */
+	size_t word_start;		  /* its undefined names from here on are of this word */
+	struct lint_expansion *expansion; /* or this remembers it */
+};
+
+static bool has_name(const struct strv *names, const char *name)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (!strcmp(names->v[i], name))
+			return true;
+	return false;
+}
+
+static void add_name(struct strv *names, const char *name)
+{
+	if (!has_name(names, name))
+		strv_add(names, name);
+}
+
+static const char *nearest(const struct strv *env, const char *name)
+{
+	cleanup_strv struct strv names = STRV_INIT;
+	const char *near;
+
+	for (size_t i = 0; i < env->n && i < NEAR_MAX; i++)
+		strv_addn(&names, env->v[i], strcspn(env->v[i], "="));
+	near = suggest(name, (const char *const *)names.v, names.n);
+	for (size_t i = 0; near && i < names.n; i++)
+		if (near == names.v[i])
+			return env->v[i];
+	return NULL;
+}
+
+/* BuildKit's own switches are never in the environment. */
+static bool never_set(const char *name)
+{
+	return !strcmp(name, "BUILDKIT_SBOM_SCAN_CONTEXT") ||
+	       !strcmp(name, "BUILDKIT_SBOM_SCAN_STAGE");
+}
+
+static void remember(struct lookup *lookup, const char *name)
+{
+	struct lint_step *step = lookup->step;
+	struct lint *lint = lookup->lint;
+	const char *near;
+
+	if (!step->stage->env_known || has_name(&step->stage->declared, name) || never_set(name) ||
+	    !lint->names_left)
+		return;
+	for (size_t i = lookup->word_start; i < step->n_undefined; i++)
+		if (!strcmp(step->undefined[i].name, name))
+			return;
+	lint->names_left--;
+	near = nearest(lookup->env, name);
+	step->undefined = arena_grow(lint->arena, step->undefined, step->n_undefined,
+				     &step->cap_undefined, sizeof(*step->undefined));
+	step->undefined[step->n_undefined++] = (struct lint_name){
+		.name = arena_strdup(lint->arena, name),
+		.near = near ? arena_strndup(lint->arena, near, strcspn(near, "=")) : NULL,
+	};
+}
+
+static const char *look_up(void *arg, const char *name, size_t name_len)
+{
+	struct lookup *lookup = arg;
+	cleanup_free char *copy = xstrndup(name, name_len);
+	const char *value = env_get(lookup->env, copy);
+
+	if (lookup->expansion)
+		add_name(value ? &lookup->expansion->found : &lookup->expansion->missing, copy);
+	else if (!value && lookup->step)
+		remember(lookup, copy);
+	return value;
+}
+
+/* The word after expansion, or NULL; the arena's. */
+static const char *expand(struct lookup *lookup, const char *word, char escape, unsigned flags)
+{
+	struct lint *lint = lookup->lint;
+	cleanup_free char *text = NULL;
+	struct err ignored = ERR_INIT;
+	size_t len;
+
+	if (expand_word(word, escape, flags, look_up, lookup, &text, &ignored) < 0)
+		return NULL;
+	len = strlen(text);
+	if (len > lint->budget)
+		return NULL;
+	lint->budget -= len;
+	return arena_strndup(lint->arena, text, len);
+}
+
+/* A word of a step; one that does not expand stays as it is. */
+static const char *step_word(struct lint *lint, struct lint_step *step, const struct strv *env,
+			     const char *word)
+{
+	struct lookup lookup = {
+		.lint = lint,
+		.env = env,
+		.step = step,
+		.word_start = step->n_undefined,
+	};
+	const char *text;
+
+	if (!strpbrk(word, "$\"'\\`"))
+		return word;
+	text = expand(&lookup, word, lint->dockerfile->directives.escape, 0);
+	return text ? text : word;
+}
+
+void lint_expand_global(struct lint *lint, const struct strv *scope, const char *word,
+			struct lint_expansion *ret_expansion)
+{
+	struct lookup lookup = { .lint = lint, .env = scope, .expansion = ret_expansion };
+
+	*ret_expansion = (struct lint_expansion){ .text = NULL };
+	ret_expansion->text = expand(&lookup, word, lint->dockerfile->directives.escape, 0);
+}
+
+void lint_expansion_release(struct lint_expansion *expansion)
+{
+	strv_release(&expansion->found);
+	strv_release(&expansion->missing);
+}
+
+/* --- before the first FROM ------------------------------------------------------------------- */
+
+static void global_arg(struct lint *lint, const struct instruction *arg, struct strv *scope,
+		       const struct strv *given)
+{
+	for (size_t i = 0; i + 2 < arg->n_args; i += 3) {
+		const char *name = arg->args[i].text;
+		const char *value = given ? env_get(given, name) : NULL;
+		struct lookup lookup = { .lint = lint, .env = scope };
+
+		add_name(&lint->global_names, name);
+		if (!value && *arg->args[i + 2].text)
+			value = expand(&lookup, arg->args[i + 1].text,
+				       lint->dockerfile->directives.escape, 0);
+		if (value)
+			env_set(scope, name, value);
+	}
+}
+
+/* --- stages ---------------------------------------------------------------------------------- */
+
+struct lint_stage *lint_find_stage(const struct lint *lint, const char *name, size_t before)
+{
+	unsigned long long number;
+	char *end;
+
+	for (size_t i = before; i-- > 0;)
+		if (lint->stages[i].name && !strcasecmp(lint->stages[i].name, name))
+			return &lint->stages[i];
+	if (!isdigit((unsigned char)*name))
+		return NULL;
+	number = strtoull(name, &end, 10);
+	return *end || number >= before ? NULL : &lint->stages[number];
+}
+
+static const char *lower(struct arena *arena, const char *text)
+{
+	char *copy = arena_strdup(arena, text);
+
+	for (char *c = copy; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return copy;
+}
+
+static const char *stage_platform(struct lint *lint, const struct lint_stage *stage)
+{
+	const struct flag *flag = instruction_flag(stage->from->instruction, "platform");
+	const char *target = lint->inputs->platform_args
+				     ? env_get(lint->inputs->platform_args, "TARGETPLATFORM")
+				     : NULL;
+	struct lint_expansion expansion;
+
+	if (!flag)
+		return target ? target : "";
+	lint_expand_global(lint, &lint->globals, flag->value, &expansion);
+	lint_expansion_release(&expansion);
+	return expansion.text ? expansion.text : "";
+}
+
+static bool has_triggers(const struct lint *lint, const struct lint_stage *stage)
+{
+	for (size_t i = stage->first; i < stage->end; i++)
+		if (lint->steps[i].instruction->kind == INSTRUCTION_ONBUILD)
+			return true;
+	return false;
+}
+
+static void inherit_stage(struct lint *lint, struct lint_stage *stage)
+{
+	const struct lint_stage *parent = stage->parent;
+	size_t size = 0;
+
+	for (size_t i = 0; i < parent->env.n; i++)
+		size += strlen(parent->env.v[i]);
+	stage->platform = parent->platform;
+	stage->shell_set = parent->shell_set;
+	stage->pipefail = parent->pipefail;
+	stage->workdir_set = parent->workdir_set;
+	stage->env_known = parent->env_known && !has_triggers(lint, parent);
+	if (size > lint->budget) {
+		stage->env_known = false;
+		return;
+	}
+	lint->budget -= size;
+	strv_extend(&stage->env, &parent->env);
+	strv_extend(&stage->declared, &parent->declared);
+}
+
+static void inherit_image(struct lint *lint, struct lint_stage *stage, const char *base)
+{
+	const struct lint_inputs *inputs = lint->inputs;
+
+	stage->env_known = !strcmp(base, "scratch");
+	if (!stage->env_known && inputs->base &&
+	    inputs->base(inputs->base_arg, base, &stage->image)) {
+		stage->has_image = true;
+		stage->env_known = !stage->image.has_triggers;
+		stage->shell_set = stage->image.has_shell;
+		if (stage->image.env)
+			strv_extend(&stage->env, stage->image.env);
+	}
+	if (!env_get(&stage->env, "PATH"))
+		strv_add(&stage->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+				      "/sbin:/bin");
+}
+
+static struct lint_stage *begin_stage(struct lint *lint, struct lint_step *from)
+{
+	struct lint_stage *stage = &lint->stages[lint->n_stages];
+	struct lint_expansion base;
+
+	stage->index = lint->n_stages;
+	stage->from = from;
+	stage->walked = !lint->inputs->stages || lint->inputs->stages[stage->index];
+	stage->first = stage->end = (size_t)(from - lint->steps) + 1;
+	stage->platform = stage_platform(lint, stage);
+	lint_expand_global(lint, &lint->globals, from->instruction->args[0].text, &base);
+	lint_expansion_release(&base);
+	from->words[0] = base.text ? base.text : "";
+	if (!isdigit((unsigned char)*from->words[0]))
+		stage->parent = lint_find_stage(lint, from->words[0], stage->index);
+	if (stage->parent)
+		inherit_stage(lint, stage);
+	else
+		inherit_image(lint, stage, from->words[0]);
+	if (from->instruction->n_args == 3)
+		stage->name = lower(lint->arena, from->instruction->args[2].text);
+	lint->n_stages++;
+	return stage;
+}
+
+/* --- instructions ---------------------------------------------------------------------------- */
+
+static void expand_flags(struct lint *lint, struct lint_step *step, const struct strv *env)
+{
+	static const char *const names[] = { "chown", "chmod", "checksum", "exclude", "mount" };
+
+	for (size_t i = 0; i < step->instruction->n_flags; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
+			if (!strcmp(step->instruction->flags[i].name, names[k]))
+				step_word(lint, step, env, step->instruction->flags[i].value);
+}
+
+static void expand_heredocs(struct lint *lint, struct lint_step *step, const struct strv *env)
+{
+	for (size_t i = 0; i < step->instruction->n_heredocs; i++) {
+		struct lookup lookup = {
+			.lint = lint,
+			.env = env,
+			.step = step,
+			.word_start = step->n_undefined,
+		};
+
+		if (step->instruction->heredocs[i].expand)
+			expand(&lookup, step->instruction->heredocs[i].content, '\\',
+			       EXPAND_RAW_QUOTES);
+	}
+}
+
+static void expand_args(struct lint *lint, struct lint_step *step, const struct strv *env)
+{
+	const struct instruction *instruction = step->instruction;
+
+	for (size_t i = 0; i < instruction->n_args; i++)
+		if (!instruction->args[i].heredoc)
+			step->words[i] = step_word(lint, step, env, instruction->args[i].text);
+}
+
+/* BuildKit does not say which variables an EXPOSE misses. */
+static void expose_step(struct lint *lint, struct lint_step *step)
+{
+	struct lookup lookup = { .lint = lint, .env = &step->stage->env };
+
+	for (size_t i = 0; i < step->instruction->n_args; i++) {
+		const char *text =
+			expand(&lookup, step->words[i], lint->dockerfile->directives.escape, 0);
+
+		if (text)
+			step->words[i] = text;
+	}
+}
+
+static void env_step(struct lint *lint, struct lint_step *step)
+{
+	struct strv *env = &step->stage->env;
+
+	expand_args(lint, step, env);
+	for (size_t i = 0; i + 2 < step->instruction->n_args; i += 3)
+		env_set(env, step->words[i], step->words[i + 1]);
+}
+
+static void arg_step(struct lint *lint, struct lint_step *step)
+{
+	const struct instruction *arg = step->instruction;
+	struct strv *env = &step->stage->env;
+
+	for (size_t i = 0; i + 2 < arg->n_args; i += 3) {
+		const char *name = arg->args[i].text, *value = NULL;
+
+		if (lint->inputs->build_args)
+			value = env_get(lint->inputs->build_args, name);
+		if (!value && *arg->args[i + 2].text)
+			value = step->words[i + 1] =
+				step_word(lint, step, env, arg->args[i + 1].text);
+		else if (!value)
+			value = env_get(&lint->globals, name);
+		if (value && !never_set(name))
+			env_set(env, name, value);
+		add_name(&step->stage->declared, name);
+	}
+}
+
+/* SHELL [..., "-o", "pipefail", ...], or -eo pipefail */
+static bool sets_pipefail(const struct instruction *shell)
+{
+	for (size_t i = 0; i < shell->n_args; i++)
+		if (!strcmp(shell->args[i].text, "pipefail"))
+			return true;
+	return false;
+}
+
+/* What the shell gets: the line, or the heredoc that stands for it. */
+static const char *run_text(const struct instruction *run)
+{
+	if (run->n_heredocs == 1 && !strncmp(run->args[0].text, "<<", 2) &&
+	    strncmp(run->heredocs[0].content, "#!", 2) != 0)
+		return run->heredocs[0].content;
+	return run->args[0].text;
+}
+
+static void run_step(struct lint *lint, struct lint_step *step)
+{
+	const struct instruction *run = step->instruction;
+
+	expand_flags(lint, step, &step->stage->env);
+	if (!run->n_args)
+		return;
+	if (!run->json) {
+		shell_parse(lint->arena, run_text(run), &step->commands, &step->n_commands);
+		return;
+	}
+	step->commands = arena_alloc(lint->arena, sizeof(*step->commands));
+	step->commands[0] = (struct shell_command){ step->words, run->n_args, false };
+	step->n_commands = 1;
+}
+
+static void walk_step(struct lint *lint, struct lint_step *step)
+{
+	struct lint_stage *stage = step->stage;
+
+	step->shell_set = stage->shell_set;
+	step->pipefail = stage->pipefail;
+	switch (step->instruction->kind) {
+	case INSTRUCTION_ADD:
+	case INSTRUCTION_COPY:
+		expand_flags(lint, step, &stage->env);
+		expand_args(lint, step, &stage->env);
+		expand_heredocs(lint, step, &stage->env);
+		break;
+	case INSTRUCTION_LABEL:
+	case INSTRUCTION_STOPSIGNAL:
+	case INSTRUCTION_USER:
+	case INSTRUCTION_VOLUME:
+	case INSTRUCTION_WORKDIR:
+		expand_args(lint, step, &stage->env);
+		break;
+	case INSTRUCTION_ENV:
+		env_step(lint, step);
+		break;
+	case INSTRUCTION_ARG:
+		arg_step(lint, step);
+		break;
+	case INSTRUCTION_EXPOSE:
+		expose_step(lint, step);
+		break;
+	case INSTRUCTION_RUN:
+		run_step(lint, step);
+		break;
+	case INSTRUCTION_SHELL:
+		stage->shell_set = true;
+		stage->pipefail = sets_pipefail(step->instruction);
+		break;
+	default:
+		break;
+	}
+	if (step->instruction->kind == INSTRUCTION_WORKDIR)
+		stage->workdir_set = true;
+}
+
+static void init_step(struct lint *lint, struct lint_step *step,
+		      const struct instruction *instruction)
+{
+	step->instruction = instruction;
+	step->words = arena_alloc(lint->arena, (instruction->n_args + 1) * sizeof(*step->words));
+	for (size_t i = 0; i < instruction->n_args; i++)
+		step->words[i] = instruction->args[i].text;
+}
+
+void lint_scope_fill(struct lint *lint)
+{
+	const struct dockerfile *dockerfile = lint->dockerfile;
+	struct lint_stage *stage = NULL;
+
+	lint->n_steps = dockerfile->n_instructions;
+	lint->steps = arena_alloc(lint->arena, lint->n_steps * sizeof(*lint->steps));
+	lint->stages = arena_alloc(lint->arena, (lint->n_steps + 1) * sizeof(*lint->stages));
+	if (lint->inputs->platform_args) {
+		strv_extend(&lint->globals, lint->inputs->platform_args);
+		strv_extend(&lint->defaults, lint->inputs->platform_args);
+	}
+	for (size_t i = 0; i < lint->n_steps; i++) {
+		struct lint_step *step = &lint->steps[i];
+
+		init_step(lint, step, &dockerfile->instructions[i]);
+		if (step->instruction->kind == INSTRUCTION_FROM) {
+			stage = begin_stage(lint, step);
+			step->stage = stage;
+		} else if (stage) {
+			step->stage = stage;
+			stage->end = i + 1;
+			walk_step(lint, step);
+		} else if (step->instruction->kind == INSTRUCTION_ARG) {
+			global_arg(lint, step->instruction, &lint->globals,
+				   lint->inputs->build_args);
+			global_arg(lint, step->instruction, &lint->defaults, NULL);
+		}
+	}
+}
+
+void lint_scope_release(struct lint *lint)
+{
+	for (size_t i = 0; i < lint->n_stages; i++) {
+		strv_release(&lint->stages[i].env);
+		strv_release(&lint->stages[i].declared);
+	}
+	strv_release(&lint->globals);
+	strv_release(&lint->defaults);
+	strv_release(&lint->global_names);
+}
