@@ -37,8 +37,8 @@ static int pull(struct builder *builder, const struct reference *reference,
 	return 0;
 }
 
-static int local(struct store *store, const struct reference *reference, struct digest *ret_id,
-		 struct image **ret_image, struct err *err)
+int base_find(struct store *store, const struct reference *reference, struct digest *ret_id,
+	      struct image **ret_image, struct err *err)
 {
 	char name[REFERENCE_TEXT_MAX];
 	struct image_name found = { 0 };
@@ -68,7 +68,7 @@ static int find_or_pull(struct builder *builder, const struct reference *referen
 	struct image *image = NULL;
 
 	if (builder->options->pull != BUILD_PULL_ALWAYS &&
-	    local(store, reference, ret_id, &image, err) == 0) {
+	    base_find(store, reference, ret_id, &image, err) == 0) {
 		if (builder->options->pull == BUILD_PULL_NEVER ||
 		    (platform_match(platform, &image->platform) && is_whole(store, image))) {
 			*ret_image = image;

@@ -3,8 +3,10 @@
  * A build, from the text to the name:
  *  1. parse, plan: pure
  *  2. stages in order: each step is a key; a known key is a result, else the step is run
- *  3. the config is put, everything is synced, then the names change, and are synced
- * Until 3 nothing that a user can see has changed; what 2 has finished stays as cache. In a build
+ *  3. BuildKit's checks are run: by now every base is in the store; before 2 as well when they
+ *     may fail the build
+ *  4. the config is put, everything is synced, then the names change, and are synced
+ * Until 4 nothing that a user can see has changed; what 2 has finished stays as cache. In a build
  * where every key is known no user namespace is entered and nothing is mounted or unpacked.
  */
 #include "builder/internal.h"
@@ -18,6 +20,7 @@
 #include "base/mem.h"
 #include "builder/mount.h"
 #include "builder/origin.h"
+#include "dockerfile-parser/lint.h"
 #include "sandbox/userns.h"
 
 void builder_event(struct builder *builder, struct build_event *event)
@@ -173,27 +176,39 @@ static void copy_build_args(const struct strv *given, struct strv *ret_args)
 	}
 }
 
-static int prepare(struct builder *builder, struct err *err)
+int builder_parse(struct builder *builder, struct err *err)
 {
 	const struct build_options *options = builder->options;
-	struct build_event event = { .kind = BUILD_EVENT_PLAN };
+
+	copy_build_args(&options->build_args, &builder->build_args);
+	if (dockerfile_parse(options->dockerfile_name, options->dockerfile_text,
+			     options->dockerfile_len, &builder->dockerfile, err) < 0)
+		return -1;
+	return dockerfile_check_stages(builder->dockerfile, err);
+}
+
+int builder_plan(struct builder *builder, struct err *err)
+{
 	struct platform platform;
 
-	if (options->platform)
-		platform = *options->platform;
+	if (builder->options->platform)
+		platform = *builder->options->platform;
 	else
 		platform_host(&platform);
-	if (dockerfile_parse(options->dockerfile_name, options->dockerfile_text,
-			     options->dockerfile_len, &builder->dockerfile, err) < 0 ||
-	    dockerfile_check_stages(builder->dockerfile, err) < 0)
-		return -1;
-	copy_build_args(&options->build_args, &builder->build_args);
-	if (plan_make(builder->dockerfile, &builder->build_args, options->target, &platform,
-		      &builder->plan, err) < 0)
-		return -1;
-	if (named_parse(&options->contexts, &builder->named, err) < 0)
+	if (plan_make(builder->dockerfile, &builder->build_args, builder->options->target,
+		      &platform, &builder->plan, err) < 0 ||
+	    named_parse(&builder->options->contexts, &builder->named, err) < 0)
 		return -1;
 	plan_use_contexts(builder->plan, builder->named);
+	return 0;
+}
+
+static int prepare(struct builder *builder, struct err *err)
+{
+	struct build_event event = { .kind = BUILD_EVENT_PLAN };
+
+	if (builder_parse(builder, err) < 0 || builder_plan(builder, err) < 0)
+		return -1;
 	builder->stages = xcalloc(builder->plan->n_stages, sizeof(*builder->stages));
 	for (size_t i = 0; i < builder->plan->n_stages; i++) {
 		struct plan_stage *plan = &builder->plan->stages[i];
@@ -205,6 +220,8 @@ static int prepare(struct builder *builder, struct err *err)
 		if (plan->needed)
 			builder->total += builder->stages[i].count;
 	}
+	if (builder_has_check_options(builder) && builder_lint(builder, err) < 0)
+		return -1;
 	builder_event(builder, &event);
 	return 0;
 }
@@ -278,7 +295,7 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 	return tagged ? store_sync(options->store, err) : 0;
 }
 
-static void release(struct builder *builder)
+void builder_release(struct builder *builder)
 {
 	for (size_t i = 0; builder->stages && i < builder->plan->n_stages; i++) {
 		image_free(builder->stages[i].image);
@@ -292,6 +309,7 @@ static void release(struct builder *builder)
 	source_free(builder->context);
 	named_free(builder->named);
 	ignore_free(builder->ignore);
+	lint_free(builder->lint);
 	plan_free(builder->plan);
 	dockerfile_free(builder->dockerfile);
 }
@@ -305,6 +323,29 @@ static int build_stages(struct builder *builder, struct err *err)
 	return 0;
 }
 
+static void announce_failure(struct builder *builder, const struct err *err)
+{
+	struct build_event event = {
+		.kind = BUILD_EVENT_FAILED,
+		.step = builder->step,
+		.name = builder->name,
+		.text = err->message,
+		.len = strlen(err->message),
+	};
+
+	if (builder->step)
+		builder_event(builder, &event);
+}
+
+/* What the checks found is said last, whether the build succeeds or not. */
+static void announce_lint(struct builder *builder)
+{
+	struct build_event event = { .kind = BUILD_EVENT_LINT, .lint = builder->lint };
+
+	if (builder->lint && builder->lint->n_warnings)
+		builder_event(builder, &event);
+}
+
 static int run(struct builder *builder, struct build_result *result, struct err *err)
 {
 	struct err late = ERR_INIT;
@@ -316,11 +357,16 @@ static int run(struct builder *builder, struct build_result *result, struct err 
 	if (builder->context && source_save(builder->context, &late) < 0)
 		builder_warn(builder, "the context index was not saved: %s", late.message);
 	named_save(builder);
-	if (status < 0)
+	if (status < 0) {
+		announce_failure(builder, err);
+		builder_lint(builder, &late);
 		return -1;
+	}
 	for (size_t i = 0; i < builder->plan->unused_args.n; i++)
 		builder_warn(builder, "build argument %s was given but no ARG declares it",
 			     builder->plan->unused_args.v[i]);
+	if (builder_lint(builder, err) < 0)
+		return -1;
 	return publish(builder, result, err);
 }
 
@@ -331,21 +377,12 @@ int build_run(const struct build_options *options, build_listener *listener, voi
 	struct build_result result = { 0 };
 	int status = run(&builder, &result, err);
 
+	announce_lint(&builder);
 	if (status == 0) {
 		result.executed = builder.executed;
 		result.cached = builder.cached;
 		*ret_result = result;
-	} else if (builder.step) {
-		struct build_event event = {
-			.kind = BUILD_EVENT_FAILED,
-			.step = builder.step,
-			.name = builder.name,
-			.text = err->message,
-			.len = strlen(err->message),
-		};
-
-		builder_event(&builder, &event);
 	}
-	release(&builder);
+	builder_release(&builder);
 	return status;
 }

@@ -18,6 +18,7 @@
 #include "sandbox/sandbox.h"
 
 struct err;
+struct lint_result;
 struct scratch;
 struct store;
 
@@ -86,6 +87,7 @@ enum build_event_kind {
 	BUILD_EVENT_OUTPUT,   /* bytes a RUN wrote: stream 1 or 2, text, len */
 	BUILD_EVENT_TRANSFER, /* a base is fetched: `transfer` */
 	BUILD_EVENT_WARNING,  /* text */
+	BUILD_EVENT_LINT,     /* lint: what BuildKit's checks found; comes last */
 };
 
 struct build_event {
@@ -98,6 +100,7 @@ struct build_event {
 	int stream;
 	uint64_t duration_ns;
 	const struct transport_event *transfer;
+	const struct lint_result *lint;
 };
 
 typedef void build_listener(void *arg, const struct build_event *event);

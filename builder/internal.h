@@ -24,6 +24,8 @@
 
 struct arena;
 struct err;
+struct lint_result;
+struct reference;
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -164,6 +166,7 @@ struct builder {
 	unsigned step, total, executed, cached;
 	char name[512]; /* of the step under way */
 	uint64_t began;
+	struct lint_result *lint; /* of the last builder_lint() */
 };
 
 /* Build a stage to its end unless that is done. */
@@ -177,6 +180,25 @@ int stage_root(struct builder *builder, struct stage *stage, struct root **ret_r
 int base_load(struct builder *builder, const struct dockerfile *dockerfile, struct range where,
 	      const char *name, const struct platform *platform, struct digest *ret_id,
 	      struct image **ret_image, struct err *err);
+
+/* An image that the store has under that name. */
+int base_find(struct store *store, const struct reference *reference, struct digest *ret_id,
+	      struct image **ret_image, struct err *err);
+
+/* The steps before any stage: text to tree, tree to plan. */
+int builder_parse(struct builder *builder, struct err *err);
+int builder_plan(struct builder *builder, struct err *err);
+void builder_release(struct builder *builder);
+
+/*
+ * BuildKit's checks of the stages that the target needs, into builder->lint. Fails with
+ * ERR_INVALID when the options of the checks are wrong, or say that warnings are errors and there
+ * are some.
+ */
+int builder_lint(struct builder *builder, struct err *err);
+
+/* Whether anybody gave such options. */
+bool builder_has_check_options(const struct builder *builder);
 
 /* Enter the user namespace (once) and clean tmp/. Before the first step that needs rights. */
 int builder_enter(struct builder *builder, struct err *err);

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -14,9 +16,10 @@
 
 /* The options as they come from the command line. */
 struct build_flags {
-	struct strv tags, build_args, labels, add_hosts, contexts;
+	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
-	bool no_cache, quiet, rm, force_rm, tls_verify;
+	const char *call, *format;
+	bool no_cache, quiet, rm, force_rm, tls_verify, check;
 	struct grant_flags grants;
 };
 
@@ -27,6 +30,7 @@ static void flags_release(struct build_flags *flags)
 	strv_release(&flags->labels);
 	strv_release(&flags->add_hosts);
 	strv_release(&flags->contexts);
+	strv_release(&flags->trusted);
 }
 
 /* What the options point to. */
@@ -149,10 +153,9 @@ static void report(const struct build_options *options, const struct build_resul
 			fprintf(stderr, "Tagged %s\n", reference_familiar(&reference, name));
 }
 
-static int read_and_run(struct cli *cli, const struct build_flags *flags,
-			struct build_input *input, const char *context,
-			struct build_options *options, struct progress *progress,
-			struct build_result *result, struct err *err)
+static int read_and_run(struct cli *cli, const struct build_flags *flags, struct build_input *input,
+			const char *context, struct build_options *options,
+			struct progress *progress, struct build_result *result, struct err *err)
 {
 	if (build_input_read(cli, options, context, flags->file, progress_build, progress, input,
 			     err) < 0)
@@ -161,22 +164,20 @@ static int read_and_run(struct cli *cli, const struct build_flags *flags,
 }
 
 static int build(struct cli *cli, const struct build_flags *flags, struct build_things *things,
-		 const char *context, struct build_options *options, struct err *err)
+		 const char *context, enum progress_mode mode, struct build_options *options,
+		 struct err *err)
 {
 	uint64_t began = clock_monotonic_ns();
 	struct build_result result;
 	struct progress progress;
-	enum progress_mode mode;
 	char id[DIGEST_TEXT_MAX];
 	int status;
 
-	if (fill_options(cli, flags, things, options, err) < 0 ||
-	    parse_progress(cli, flags, &mode, err) < 0 ||
-	    cli_store(cli, &options->store, err) < 0)
+	if (cli_store(cli, &options->store, err) < 0)
 		return -1;
 	progress_init(&progress, mode);
-	status = read_and_run(cli, flags, &things->input, context, options, &progress, &result,
-			      err);
+	status =
+		read_and_run(cli, flags, &things->input, context, options, &progress, &result, err);
 	progress_release(&progress);
 	if (status < 0 || (flags->iidfile && write_iidfile(flags->iidfile, &result.id, err) < 0))
 		return -1;
@@ -185,6 +186,47 @@ static int build(struct cli *cli, const struct build_flags *flags, struct build_
 	else
 		report(options, &result, began);
 	return EXIT_OK;
+}
+
+/* A question about a directory needs no store; what bases are is asked of one that is there. */
+static bool needs_store(const struct cli *cli, const char *context)
+{
+	struct stat info;
+
+	return access(cli->root, F_OK) == 0 || stat(context, &info) < 0 || !S_ISDIR(info.st_mode);
+}
+
+static int call(struct cli *cli, const struct build_flags *flags, struct build_things *things,
+		const char *context, const struct check_call_options *call,
+		struct build_options *options, struct err *err)
+{
+	struct progress progress;
+	int status;
+
+	if (needs_store(cli, context) && cli_store(cli, &options->store, err) < 0)
+		return -1;
+	progress_init(&progress, PROGRESS_QUIET);
+	status = build_input_read(cli, options, context, flags->file, progress_build, &progress,
+				  &things->input, err);
+	progress_release(&progress);
+	return status < 0 ? -1 : check_call_run(call, options, err);
+}
+
+static int build_or_call(struct cli *cli, const struct build_flags *flags,
+			 struct build_things *things, const char *context,
+			 struct build_options *options, struct err *err)
+{
+	struct check_call_options asked;
+	enum progress_mode mode;
+
+	if (check_call_parse(cli, flags->call, flags->check, flags->format, &asked, err) < 0 ||
+	    fill_options(cli, flags, things, options, err) < 0 ||
+	    parse_progress(cli, flags, &mode, err) < 0)
+		return -1;
+	asked.registries = &flags->trusted;
+	if (asked.call != CALL_BUILD)
+		return call(cli, flags, things, context, &asked, options, err);
+	return build(cli, flags, things, context, mode, options, err);
 }
 
 int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
@@ -198,7 +240,8 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "build-arg", 0, OPT_LIST, &flags.build_args, "NAME[=VALUE]",
 		  "value of an ARG (repeatable)" },
 		{ "build-context", 0, OPT_LIST, &flags.contexts, "NAME=VALUE",
-		  "what FROM NAME and --from=NAME mean: a path, docker-image://, ... (repeatable)" },
+		  "what FROM NAME and --from=NAME mean: a path, docker-image://, ... "
+		  "(repeatable)" },
 		{ "target", 0, OPT_STRING, &flags.target, "STAGE", "the stage to build" },
 		{ "no-cache", 0, OPT_BOOL, &flags.no_cache, NULL, "run every step" },
 		{ "pull", 0, OPT_OPTIONAL, &flags.pull, "WHEN",
@@ -228,6 +271,14 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "tls-verify", 0, OPT_BOOL, &flags.tls_verify, NULL,
 		  "=false: registries may be plain HTTP or have unknown certificates" },
 		{ "authfile", 0, OPT_STRING, &flags.authfile, "FILE", "credentials of registries" },
+		{ "check", 0, OPT_BOOL, &flags.check, NULL,
+		  "check the Dockerfile instead of building" },
+		{ "call", 0, OPT_STRING, &flags.call, "METHOD",
+		  "check, outline (what can be set) or targets (the stages)" },
+		{ "format", 0, OPT_STRING, &flags.format, "FORMAT",
+		  "of --check and --call: text, json or sarif" },
+		{ "trusted-registry", 0, OPT_LIST, &flags.trusted, "HOST",
+		  "where --check lets images come from (repeatable)" },
 		{ "rm", 0, OPT_BOOL, &flags.rm, NULL, NULL },
 		{ "force-rm", 0, OPT_BOOL, &flags.force_rm, NULL, NULL },
 	};
@@ -241,12 +292,13 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		if (help)
 			status = EXIT_OK;
 		else if (argc != 2)
-			cli_usage(cli, err,
-				  "build needs exactly one context: a directory, a tar, a URL, or - "
-				  "(got %d)",
-				  argc - 1);
+			cli_usage(
+				cli, err,
+				"build needs exactly one context: a directory, a tar, a URL, or - "
+				"(got %d)",
+				argc - 1);
 		else
-			status = build(cli, &flags, &things, argv[1], &options, err);
+			status = build_or_call(cli, &flags, &things, argv[1], &options, err);
 	}
 	strv_release(&options.build_args);
 	strv_release(&options.labels);

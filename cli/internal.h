@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/digest.h"
 #include "base/err.h"
@@ -117,7 +118,8 @@ const char *text_id(const struct digest *id, bool whole, char text[DIGEST_TEXT_M
  */
 char *text_cell(const char *text, size_t max);
 
-/* Print bytes of a process or of the outside to stderr with control characters made harmless. */
+/* Print bytes of a process or of the outside with control characters made harmless; to stderr. */
+void text_print_to(FILE *out, const char *text, size_t len);
 void text_print_safe(const char *text, size_t len);
 
 /* Rows of cells, columns as wide as needed, three blanks between, no trailing blanks. */
@@ -182,6 +184,45 @@ int grants_parse(struct cli *cli, const struct grant_flags *flags, struct grants
 /* The options point into the grants then. */
 void grants_fill(const struct grants *grants, struct build_options *options);
 void grants_release(struct grants *grants, struct grant_flags *flags); /* secrets are wiped */
+
+/* --- checks (lint.c, cmd_check.c) */
+
+struct lint_result;
+
+/* Warnings as docker shows them after a build, and as its --check does. */
+void lint_print_summary(FILE *out, const struct lint_result *result);
+void lint_print_text(FILE *out, const struct lint_result *result);
+
+/* What `cbuild build` does instead of building. */
+enum check_call {
+	CALL_BUILD,
+	CALL_CHECK,
+	CALL_OUTLINE,
+	CALL_TARGETS,
+};
+
+enum check_format {
+	CHECK_TEXT,
+	CHECK_JSON,
+	CHECK_SARIF,
+};
+
+struct check_call_options {
+	enum check_call call;
+	enum check_format format;
+	const struct strv *registries; /* that DL3026 allows */
+};
+
+/*
+ * --call=METHOD[,format=FORMAT], --check and --format (each may be NULL or false) into one.
+ * SARIF is for checks only.
+ */
+int check_call_parse(struct cli *cli, const char *call, bool check, const char *format,
+		     struct check_call_options *ret_options, struct err *err);
+
+/* Do it and print to stdout. An exit status (1 when there are warnings), or -1. */
+int check_call_run(const struct check_call_options *options, const struct build_options *build,
+		   struct err *err);
 
 /* --- shared by commands (common.c) */
 

@@ -127,6 +127,9 @@ void progress_build(void *arg, const struct build_event *event)
 		text_print_safe(event->text, event->len);
 		fputc('\n', stderr);
 		break;
+	case BUILD_EVENT_LINT:
+		lint_print_summary(stderr, event->lint);
+		break;
 	case BUILD_EVENT_PLAN:
 		break;
 	}

@@ -88,7 +88,7 @@ char *text_cell(const char *text, size_t max)
 	return steal_pointer(&cell);
 }
 
-void text_print_safe(const char *text, size_t len)
+void text_print_to(FILE *out, const char *text, size_t len)
 {
 	size_t from = 0;
 
@@ -99,12 +99,17 @@ void text_print_safe(const char *text, size_t len)
 
 		if ((c >= 0x20 && c != 0x7f && !c1) || c == '\n' || c == '\t')
 			continue;
-		fwrite(text + from, 1, i - from, stderr);
+		fwrite(text + from, 1, i - from, out);
 		from = i + 1 + c1;
 		i += c1;
 		if (c != '\r') /* progress bars rewrite their line: nothing is lost without it */
-			fputc('?', stderr);
+			fputc('?', out);
 	}
 	if (from < len)
-		fwrite(text + from, 1, len - from, stderr);
+		fwrite(text + from, 1, len - from, out);
+}
+
+void text_print_safe(const char *text, size_t len)
+{
+	text_print_to(stderr, text, len);
 }

@@ -6,7 +6,8 @@
  *  1. an ARG before FROM is seen by FROM, and by a bare ARG of its name in a stage
  *  2. a stage begins with the environment of its base, and PATH
  *  3. ENV names and values see what was set before the line; ARGs see those to their left
- *  4. below an image that nothing is known of, no variable counts as undefined
+ *  4. below an image that nothing is known of, or a stage that does not count, no variable is
+ *     undefined
  *
  * All expansions together take EXPANSIONS_MAX bytes at most; beyond that words stay as written.
  */
@@ -230,7 +231,7 @@ static void inherit_stage(struct lint *lint, struct lint_stage *stage)
 	stage->shell_set = parent->shell_set;
 	stage->pipefail = parent->pipefail;
 	stage->workdir_set = parent->workdir_set;
-	stage->env_known = parent->env_known && !has_triggers(lint, parent);
+	stage->env_known = parent->env_known && parent->walked && !has_triggers(lint, parent);
 	if (size > lint->budget) {
 		stage->env_known = false;
 		return;
