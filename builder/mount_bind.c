@@ -52,7 +52,8 @@ int mount_bind_select(struct step_mounts *mounts, struct step_mount *mount, stru
 	struct hasher hasher;
 
 	request.source = mount->origin.source; /* a named context's */
-	request.from_root = mount->request.from && mount->origin.owners;
+	request.from_root = mount->request.from ? mount->origin.owners
+						: mounts->builder->options->context_owners;
 	if (!mount->request.from && builder_context(mounts->builder, &request.source, err) < 0)
 		return -1;
 	mount->pattern = mount_pattern(mount->request.source);

@@ -100,7 +100,11 @@ static int seed(struct step_mounts *mounts, struct step_mount *mount, int dir_fd
 	const char *path =
 		mount->request.source && *mount->request.source ? mount->request.source : "/";
 	struct mount_request *request = &mount->request;
-	struct copy_request copy_request = { .n_patterns = 1, .dest = "/", .from_root = true };
+	struct copy_request copy_request = {
+		.n_patterns = 1,
+		.dest = "/",
+		.from_root = mount->origin.owners,
+	};
 	cleanup_with(copy_free) struct copy *copy = NULL;
 	struct stat st;
 
@@ -113,8 +117,8 @@ static int seed(struct step_mounts *mounts, struct step_mount *mount, int dir_fd
 			       mount->origin.what);
 	if (!request->owned) {
 		request->mode = st.st_mode & 07777;
-		request->uid = st.st_uid;
-		request->gid = st.st_gid;
+		request->uid = mount->origin.owners ? st.st_uid : 0;
+		request->gid = mount->origin.owners ? st.st_gid : 0;
 	}
 	free(mount->pattern);
 	mount->pattern = mount_pattern(path);

@@ -301,6 +301,7 @@ int named_tree(struct builder *builder, struct named *named, struct origin *orig
 {
 	if (!named->source && open_source(builder, named, err) < 0)
 		return err_wrap(err, "the context %s", named->name);
+	digest_of(named->value, strlen(named->value), &origin->key);
 	origin->what = named->name;
 	origin->source = named->source;
 	origin->mount_fd = named->kind == NAMED_DIRECTORY ? named->dir_fd : named->tree.dir_fd;

@@ -15,7 +15,8 @@
 struct origin {
 	const char *what;    /* the name, for messages */
 	struct image *image; /* a stage's or an image's; NULL: a named tree */
-	struct digest key;   /* of the image's file system; of a tree it is not known */
+	struct digest key;   /* of the image's file system; of a tree only its place: files are
+			      * keyed by content */
 	bool owned;	     /* image is freed with this */
 	bool owners;	     /* owners of files mean something */
 	struct root *root;   /* the image's layers, and */

@@ -128,8 +128,8 @@ int fetch_url(const struct fetch *fetch, struct fetched *ret_file, struct err *e
 int tree_unpack(struct store *store, int fd, const char *what, struct tree *ret_tree,
 		struct err *err);
 
-/* The tree of an http(s) URL or a git place. `what` is set when the URL's file is no tar: then it
- * is that blob, and the tree stays unopened (ret_file may be NULL: ERR_INVALID). */
+/* The tree of a tar by http(s), or of a git place. When the URL's file is no tar, the tree stays
+ * unopened and *ret_file is the file; ERR_INVALID when ret_file is NULL. */
 int tree_fetch(const struct build_options *options, const char *text, build_listener *listener,
 	       void *arg, struct tree *ret_tree, struct fetched *ret_file, struct err *err);
 

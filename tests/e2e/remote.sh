@@ -106,8 +106,12 @@ dockerfile "ADD a $url/files/file.txt b /f"
 check 'the last source wins' eval 'build "$context" && prints b in_image "cat /f"'
 dockerfile "ADD a b $url/files/file.txt /f"
 check 'also when it is a URL' eval 'build "$context" && prints hello in_image "cat /f"'
+dockerfile "ADD $url/huge /f"
+check 'a body past the limit' refuses 'larger than' build "$context"
 dockerfile "ADD http://user:secret@127.0.0.1:$port/files/file.txt /f"
 check 'a password in a URL is refused' refuses 'user name' build "$context"
+
+check 'and is not shown' eval '! grep -E "#[0-9].*secret" "$scratch/said"'
 
 # --- contexts ---
 
@@ -275,6 +279,17 @@ machine=$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 check 'for one platform' build --build-context "alpine:3::linux/$machine=docker-image://other" "$context"
 printf 'FROM busybox AS stage\nRUN false\nFROM busybox\nCOPY --from=stage /which /got\n' >"$context/Dockerfile"
 check 'a stage is replaced' eval 'build --build-context stage=docker-image://other "$context" && prints other in_image "cat /got"'
+dockerfile 'RUN --mount=from=src,target=/m cp /m/deep/n /n && ! ls /m/ignored && ! touch /m/x'
+check 'RUN --mount from a path' eval 'build --build-context src="$scratch/named" "$context" && prints named2 in_image "cat /n"'
+check 'and again: cached' eval 'build --build-context src="$scratch/named" "$context" 2>&1 | grep "0 run"'
+dockerfile 'RUN --mount=from=src,source=/which,target=/m cp /m /n'
+check 'RUN --mount from an image' eval 'build --build-context src=docker-image://other "$context" && prints other in_image "cat /n"'
+dockerfile 'RUN --mount=from=src,target=/m,rw echo x >/m/file && cat /m/sub/inner >/n'
+check 'RUN --mount from a repository' eval 'build --build-context "src=$repo#v1" "$context" && prints in-sub in_image "cat /n"'
+dockerfile 'RUN --mount=from=src,target=/m stat -c "%u %g" /m/data >/n'
+check 'RUN --mount from a tar: its owners' eval 'build --build-context "src=$url/files/c.tar" "$context" && prints "12 13" in_image "cat /n"'
+dockerfile 'RUN --mount=type=cache,from=src,source=deep,target=/m cat /m/n >/n'
+check 'a cache that begins as a path' eval 'build --build-context src="$scratch/named" "$context" && prints named2 in_image "cat /n"'
 printf 'FROM base\nRUN cat /etc/passwd >/got\n' >"$context/Dockerfile"
 check 'FROM a directory' eval 'build --build-context base="$scratch/root" "$context" && in_image "test -s /got"'
 check 'and again: cached' eval 'build --build-context base="$scratch/root" "$context" 2>&1 | grep "0 run"'
@@ -290,6 +305,9 @@ for blob in "$scratch/layout/blobs/sha256"/*; do printf x >>"$blob"; done
 check 'a layout with other bytes' refuses 'digest' build --build-context "what=oci-layout://$scratch/layout" "$context"
 check 'a path that is not there' refuses 'No such file' build --build-context "x=$scratch/nosuch" "$context"
 check 'no value' refuses 'NAME=VALUE' build --build-context x "$context"
+printf 'FROM busybox\nRUN --mount=target=/m stat -c "%%u %%g" /m/data >/n\n' >"$scratch/c/Dockerfile"
+tar -C "$scratch/c" --owner=12 --group=13 --numeric-owner -cf "$www/m.tar" .
+check 'RUN --mount of a context that is a tar' eval 'build - <"$www/m.tar" && prints "12 13" in_image "cat /n"'
 check 'no trace in tmp/' nothing_left
 
 # --- a plain user ---

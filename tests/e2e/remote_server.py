@@ -5,6 +5,7 @@
 /files/NAME          a file of DIRECTORY, with ETag and Last-Modified; 304 when the ETag matches
 /slow/NAME           breaks off in the middle, unless asked for the rest
 /fail/N/NAME         503 N times, then the file
+/huge                claims to have 2^40 bytes
 /to?URL              a redirect there
 /git/NAME.git/...    git http-backend over DIRECTORY/git
 Each request is a line of LOG: method path status.
@@ -107,6 +108,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self.answer(503, Retry_After="0")
                 else:
                     self.file(name)
+            elif kind == "huge":
+                self.send_response(200)
+                self.send_header("Content-Length", str(1 << 40))
+                self.end_headers()
+                self.wfile.write(b"x" * 1000)
+                self.close_connection = True
             elif kind == "to":
                 self.answer(302, Location=urllib.parse.unquote(query))
             elif kind == "git":
