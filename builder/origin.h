@@ -16,6 +16,7 @@ struct origin {
 	const char *what;    /* the name, for messages */
 	struct image *image; /* a stage's or an image's; NULL: a named tree */
 	struct digest key;   /* of the image's file system; of a tree it is not known */
+	const char *no_cache; /* of a stage: why it was run whatever was known, or NULL */
 	bool owned;	     /* image is freed with this */
 	bool owners;	     /* owners of files mean something */
 	struct root *root;   /* the image's layers, and */

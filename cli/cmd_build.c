@@ -16,7 +16,9 @@
 struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
-	bool no_cache, quiet, rm, force_rm, tls_verify;
+	const char *format; /* of a plan */
+	struct strv no_cache_filter;
+	bool no_cache, quiet, rm, force_rm, tls_verify, offline, explain;
 	struct grant_flags grants;
 };
 
@@ -27,6 +29,7 @@ static void flags_release(struct build_flags *flags)
 	strv_release(&flags->labels);
 	strv_release(&flags->add_hosts);
 	strv_release(&flags->contexts);
+	strv_release(&flags->no_cache_filter);
 }
 
 /* What the options point to. */
@@ -45,8 +48,11 @@ static int parse_pull(struct cli *cli, const char *text, enum build_pull *ret_pu
 		*ret_pull = BUILD_PULL_ALWAYS;
 	else if (!strcmp(text, "never"))
 		*ret_pull = BUILD_PULL_NEVER;
+	else if (!strcmp(text, "newer"))
+		*ret_pull = BUILD_PULL_NEWER;
 	else
-		return cli_usage(cli, err, "--pull: expected always, missing or never, got \"%s\"",
+		return cli_usage(cli, err,
+				 "--pull: expected always, missing, newer or never, got \"%s\"",
 				 text);
 	return 0;
 }
@@ -85,6 +91,20 @@ static int parse_args(struct cli *cli, const struct strv *given, struct strv *re
 	return 0;
 }
 
+/* --no-cache-filter a,b is as docker's. */
+static void split_stages(const struct strv *given, struct strv *ret_stages)
+{
+	for (size_t i = 0; i < given->n; i++) {
+		for (const char *at = given->v[i]; *at; at += strspn(at, ",")) {
+			size_t len = strcspn(at, ",");
+
+			if (len)
+				strv_addn(ret_stages, at, len);
+			at += len;
+		}
+	}
+}
+
 static int fill_options(struct cli *cli, const struct build_flags *flags,
 			struct build_things *things, struct build_options *options, struct err *err)
 {
@@ -115,6 +135,9 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 		options->platform = &things->platform;
 	}
 	options->no_cache = flags->no_cache;
+	split_stages(&flags->no_cache_filter, &options->no_cache_stages);
+	options->offline = flags->offline;
+	options->explain = flags->explain;
 	options->target = flags->target;
 	options->extra_hosts = things->hosts;
 	options->jobs = pool_processors();
@@ -149,15 +172,33 @@ static void report(const struct build_options *options, const struct build_resul
 			fprintf(stderr, "Tagged %s\n", reference_familiar(&reference, name));
 }
 
-static int read_and_run(struct cli *cli, const struct build_flags *flags,
-			struct build_input *input, const char *context,
-			struct build_options *options, struct progress *progress,
-			struct build_result *result, struct err *err)
+static int read_and_run(struct cli *cli, const struct build_flags *flags, struct build_input *input,
+			const char *context, struct build_options *options,
+			struct progress *progress, struct build_result *result, struct err *err)
 {
 	if (build_input_read(cli, options, context, flags->file, progress_build, progress, input,
 			     err) < 0)
 		return -1;
 	return build_run(options, progress_build, progress, result, err);
+}
+
+/* A command over flags and a context: build, plan. */
+typedef int build_function(struct cli *cli, const struct build_flags *flags,
+			   struct build_things *things, const char *context,
+			   struct build_options *options, struct err *err);
+
+static int plan(struct cli *cli, const struct build_flags *flags, struct build_things *things,
+		const char *context, struct build_options *options, struct err *err)
+{
+	cleanup_with(build_report_free) struct build_report *report = NULL;
+
+	if (fill_options(cli, flags, things, options, err) < 0 ||
+	    cli_store(cli, &options->store, err) < 0 ||
+	    build_input_read(cli, options, context, flags->file, NULL, NULL, &things->input, err) <
+		    0 ||
+	    build_plan(options, &report, err) < 0)
+		return -1;
+	return explain_print(cli, report, flags->format, true, err);
 }
 
 static int build(struct cli *cli, const struct build_flags *flags, struct build_things *things,
@@ -171,12 +212,11 @@ static int build(struct cli *cli, const struct build_flags *flags, struct build_
 	int status;
 
 	if (fill_options(cli, flags, things, options, err) < 0 ||
-	    parse_progress(cli, flags, &mode, err) < 0 ||
-	    cli_store(cli, &options->store, err) < 0)
+	    parse_progress(cli, flags, &mode, err) < 0 || cli_store(cli, &options->store, err) < 0)
 		return -1;
 	progress_init(&progress, mode);
-	status = read_and_run(cli, flags, &things->input, context, options, &progress, &result,
-			      err);
+	status =
+		read_and_run(cli, flags, &things->input, context, options, &progress, &result, err);
 	progress_release(&progress);
 	if (status < 0 || (flags->iidfile && write_iidfile(flags->iidfile, &result.id, err) < 0))
 		return -1;
@@ -187,10 +227,12 @@ static int build(struct cli *cli, const struct build_flags *flags, struct build_
 	return EXIT_OK;
 }
 
-int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
+static int run_command(struct cli *cli, int argc, char **argv, build_function *function,
+		       struct err *err)
 {
 	struct build_flags flags = { .tls_verify = true };
-	const struct opt opts[] = {
+	const struct opt all[] = {
+		{ "format", 0, OPT_STRING, &flags.format, "FORMAT", "text (default) or json" },
 		{ "tag", 't', OPT_LIST, &flags.tags, "NAME[:TAG]",
 		  "name of the image (repeatable)" },
 		{ "file", 'f', OPT_STRING, &flags.file, "FILE",
@@ -198,11 +240,17 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "build-arg", 0, OPT_LIST, &flags.build_args, "NAME[=VALUE]",
 		  "value of an ARG (repeatable)" },
 		{ "build-context", 0, OPT_LIST, &flags.contexts, "NAME=VALUE",
-		  "what FROM NAME and --from=NAME mean: a path, docker-image://, ... (repeatable)" },
+		  "what FROM NAME and --from=NAME mean: a path, docker-image://, ... "
+		  "(repeatable)" },
 		{ "target", 0, OPT_STRING, &flags.target, "STAGE", "the stage to build" },
 		{ "no-cache", 0, OPT_BOOL, &flags.no_cache, NULL, "run every step" },
+		{ "no-cache-filter", 0, OPT_LIST, &flags.no_cache_filter, "STAGE",
+		  "run every step of a stage (repeatable)" },
+		{ "explain", 0, OPT_BOOL, &flags.explain, NULL, "say why each step runs" },
 		{ "pull", 0, OPT_OPTIONAL, &flags.pull, "WHEN",
-		  "fetch bases: always (bare --pull), missing (default) or never" },
+		  "fetch bases: always (bare --pull), missing (default), newer or never" },
+		{ "offline", 0, OPT_BOOL, &flags.offline, NULL,
+		  "an attempt to use the network is an error" },
 		{ "label", 0, OPT_LIST, &flags.labels, "NAME=VALUE",
 		  "label of the image (repeatable)" },
 		{ "platform", 0, OPT_STRING, &flags.platform, "OS/ARCH", "platform to build for" },
@@ -231,30 +279,44 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "rm", 0, OPT_BOOL, &flags.rm, NULL, NULL },
 		{ "force-rm", 0, OPT_BOOL, &flags.force_rm, NULL, NULL },
 	};
+	const size_t skipped = function == plan ? 0 : 1; /* --format is a plan's */
 	struct build_options options = { .context_fd = -1 };
 	struct build_things things = { .hosts = NULL };
 	bool help;
 	int status = -1;
 
 	build_input_init(&things.input);
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) == 0) {
+	if (opts_parse(cli, all + skipped, ARRAY_SIZE(all) - skipped, false, &argc, argv, &help,
+		       err) == 0) {
 		if (help)
 			status = EXIT_OK;
 		else if (argc != 2)
 			cli_usage(cli, err,
-				  "build needs exactly one context: a directory, a tar, a URL, or - "
+				  "%s needs exactly one context: a directory, a tar, a URL, or - "
 				  "(got %d)",
-				  argc - 1);
+				  cli->command->name, argc - 1);
 		else
-			status = build(cli, &flags, &things, argv[1], &options, err);
+			status = function(cli, &flags, &things, argv[1], &options, err);
 	}
 	strv_release(&options.build_args);
 	strv_release(&options.labels);
 	strv_release(&options.tags);
+	strv_release(&options.no_cache_stages);
 	grants_release(&things.grants, &flags.grants);
 	strv_release(&options.contexts);
 	build_input_release(&things.input);
 	free(things.hosts);
 	flags_release(&flags);
 	return status;
+}
+
+int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	return run_command(cli, argc, argv, build, err);
+}
+
+/* The options of build are all taken, so that the line of a build can be asked about. */
+int cmd_plan(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	return run_command(cli, argc, argv, plan, err);
 }
