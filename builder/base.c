@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * FROM and --from=image: local first. A name that the store has is not asked for again unless
- * --pull says so, or it is of another platform than the one wanted.
+ * --pull says so, or it is of another platform than the one wanted. A plan asks nobody.
  */
 #include "builder/internal.h"
 
@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "builder/remote.h"
 #include "registry/reference.h"
 
 static void forward(void *arg, const struct transport_event *transfer)
@@ -27,9 +28,12 @@ static int pull(struct builder *builder, const struct reference *reference,
 		const struct platform *platform, struct digest *ret_id, struct err *err)
 {
 	struct transport_options transport = builder->options->transport;
+	char familiar[REFERENCE_TEXT_MAX];
 	struct transport_image image;
 
 	transport.platform = platform;
+	if (remote_allowed(builder->options, reference_familiar(reference, familiar), err) < 0)
+		return -1;
 	if (transport_pull(&transport, builder->options->store, reference, forward, builder, &image,
 			   err) < 0)
 		return -1;
@@ -38,7 +42,7 @@ static int pull(struct builder *builder, const struct reference *reference,
 }
 
 int base_find(struct store *store, const struct reference *reference, struct digest *ret_id,
-	      struct image **ret_image, struct err *err)
+	      struct digest *ret_remote, struct image **ret_image, struct err *err)
 {
 	char name[REFERENCE_TEXT_MAX];
 	struct image_name found = { 0 };
@@ -46,6 +50,7 @@ int base_find(struct store *store, const struct reference *reference, struct dig
 	if (image_name_get(store, reference_format(reference, name), &found, err) < 0)
 		return -1;
 	*ret_id = found.id;
+	*ret_remote = found.remote;
 	image_name_release(&found);
 	return image_load(store, ret_id, ret_image, err);
 }
@@ -59,28 +64,64 @@ static bool is_whole(struct store *store, const struct image *image)
 	return true;
 }
 
+/*
+ * Whether an image of the store is good enough, by --pull. When a registry that is asked for a
+ * newer one does not answer, what is here is taken.
+ */
+static int is_fresh(struct builder *builder, const struct reference *reference,
+		    const struct digest *remote, bool *ret_fresh, struct err *err)
+{
+	const struct build_options *options = builder->options;
+	char familiar[REFERENCE_TEXT_MAX];
+	struct err why = ERR_INIT;
+	struct digest now;
+
+	*ret_fresh = true;
+	if (options->pull != BUILD_PULL_NEWER || builder->planning || reference->has_digest)
+		return 0;
+	if (remote_allowed(builder->options, reference_familiar(reference, familiar), err) < 0)
+		return -1;
+	if (transport_resolve(&options->transport, options->store, reference, &now, &why) == 0)
+		*ret_fresh = digest_equal(&now, remote);
+	else if (why.kind == ERR_CANCELLED)
+		return err_set(err, why.kind, "%s", why.message);
+	else
+		builder_warn(builder, "the image in the store is used: %s", why.message);
+	return 0;
+}
+
 static int find_or_pull(struct builder *builder, const struct reference *reference,
 			const struct platform *platform, struct digest *ret_id,
 			struct image **ret_image, struct err *err)
 {
 	struct store *store = builder->options->store;
 	char familiar[REFERENCE_TEXT_MAX];
-	struct image *image = NULL;
+	cleanup_with(image_free) struct image *image = NULL;
+	struct digest remote;
+	bool good;
 
-	if (builder->options->pull != BUILD_PULL_ALWAYS &&
-	    base_find(store, reference, ret_id, &image, err) == 0) {
-		if (builder->options->pull == BUILD_PULL_NEVER ||
-		    (platform_match(platform, &image->platform) && is_whole(store, image))) {
-			*ret_image = image;
+	if ((builder->options->pull != BUILD_PULL_ALWAYS || builder->planning) &&
+	    base_find(store, reference, ret_id, &remote, &image, err) == 0) {
+		good = builder->options->pull == BUILD_PULL_NEVER ||
+		       (platform_match(platform, &image->platform) && is_whole(store, image));
+		if (good && is_fresh(builder, reference, &remote, &good, err) < 0)
+			return -1;
+		if (good) {
+			*ret_image = steal_pointer(&image);
 			return 0;
 		}
-		image_free(image);
 	}
 	if (builder->options->pull == BUILD_PULL_NEVER)
 		return err_set(err, ERR_NOT_FOUND,
 			       "%s: not in the store, and --pull=never was given",
 			       reference_familiar(reference, familiar));
 	err_clear(err);
+	if (builder->planning) {
+		*ret_id = (struct digest){ 0 };
+		*ret_image = image_new();
+		(*ret_image)->platform = *platform;
+		return 0;
+	}
 	if (pull(builder, reference, platform, ret_id, err) < 0)
 		return -1;
 	return image_load(store, ret_id, ret_image, err);

@@ -10,8 +10,8 @@
 #include "builder/origin.h"
 #include "builder/remote.h"
 
-static int make_layer(struct builder *builder, const struct origin *origin,
-		      struct step_record *record, struct err *err)
+static int make_layer(struct builder *builder, const struct stage *stage,
+		      const struct origin *origin, struct step_record *record, struct err *err)
 {
 	static const char *const everything[] = { "." };
 	const struct copy_request request = {
@@ -36,7 +36,7 @@ static int make_layer(struct builder *builder, const struct origin *origin,
 	hasher_finish(&hasher, &content);
 	key_add_digest(&key, "content", &content);
 	key_finish(&key, &record->key);
-	if (builder_look_up(builder, &record->key, record))
+	if (builder_look_up(builder, stage, &record->key, record) || builder->planning)
 		return 0;
 	record->created = clock_wall_ns();
 	if (copy_make_layer(copy, store, NULL, &record->layer, err) < 0)
@@ -52,7 +52,7 @@ int base_tree(struct builder *builder, struct stage *stage, struct named *named,
 	cleanup_free char *shown = remote_redact(text);
 
 	if (named_tree(builder, named, &origin, err) < 0 ||
-	    make_layer(builder, &origin, &record, err) < 0)
+	    make_layer(builder, stage, &origin, &record, err) < 0)
 		return -1;
 	stage_add_result(stage, &record, &record.key, shown);
 	origin_release(&origin);

@@ -21,6 +21,7 @@
 #include "builder/mount.h"
 #include "builder/origin.h"
 #include "dockerfile-parser/lint.h"
+#include "builder/report.h"
 #include "sandbox/userns.h"
 
 void builder_event(struct builder *builder, struct build_event *event)
@@ -46,6 +47,7 @@ void builder_begin(struct builder *builder, struct stage *stage, const char *tex
 	snprintf(builder->name, sizeof(builder->name), "[%s%s%u/%u] %s", name, *name ? " " : "",
 		 ++stage->position, stage->count, text);
 	builder->began = clock_monotonic_ns();
+	explain_begin(builder, stage, text);
 	event.name = builder->name;
 	builder_event(builder, &event);
 }
@@ -62,8 +64,9 @@ void builder_end(struct builder *builder, enum build_event_kind kind)
 	builder_event(builder, &event);
 }
 
-void builder_finish(struct builder *builder, bool cached)
+void builder_finish(struct builder *builder, bool cached, const struct step_record *record)
 {
+	explain_finish(builder, cached, record);
 	if (cached)
 		builder->cached++;
 	else
@@ -71,15 +74,17 @@ void builder_finish(struct builder *builder, bool cached)
 	builder_end(builder, cached ? BUILD_EVENT_CACHED : BUILD_EVENT_DONE);
 }
 
-bool builder_look_up(struct builder *builder, const struct digest *key,
+bool builder_look_up(struct builder *builder, const struct stage *stage, const struct digest *key,
 		     struct step_record *ret_record)
 {
 	struct err why = ERR_INIT;
 
-	if (builder->options->no_cache)
+	if (stage->no_cache)
 		return false;
-	if (cache_get(builder->options->store, key, ret_record, &why) == 0)
+	if (cache_get(builder->options->store, key, ret_record, &why) == 0) {
+		explain_hit(builder, key, &ret_record->key);
 		return true;
+	}
 	if (why.kind != ERR_NOT_FOUND)
 		builder_warn(builder, "the step is run again: %s", why.message);
 	return false;
@@ -176,6 +181,21 @@ static void copy_build_args(const struct strv *given, struct strv *ret_args)
 	}
 }
 
+/* A stage that does not exist is a mistake, and would be ignored otherwise. */
+static int check_no_cache(struct builder *builder, struct err *err)
+{
+	const struct strv *stages = &builder->options->no_cache_stages;
+	size_t index;
+
+	for (size_t i = 0; i < stages->n; i++) {
+		if (!plan_find_stage(builder->plan, stages->v[i], builder->plan->n_stages, &index))
+			return err_set(err, ERR_INVALID, "--no-cache-filter: no stage \"%s\" in %s",
+				       stages->v[i], builder->options->dockerfile_name);
+		strv_addf(&builder->no_cache_names, "--no-cache-filter %s", stages->v[i]);
+	}
+	return 0;
+}
+
 int builder_parse(struct builder *builder, struct err *err)
 {
 	const struct build_options *options = builder->options;
@@ -197,6 +217,7 @@ int builder_plan(struct builder *builder, struct err *err)
 		platform_host(&platform);
 	if (plan_make(builder->dockerfile, &builder->build_args, builder->options->target,
 		      &platform, &builder->plan, err) < 0 ||
+	    check_no_cache(builder, err) < 0 ||
 	    named_parse(&builder->options->contexts, &builder->named, err) < 0)
 		return -1;
 	plan_use_contexts(builder->plan, builder->named);
@@ -220,7 +241,7 @@ static int prepare(struct builder *builder, struct err *err)
 		if (plan->needed)
 			builder->total += builder->stages[i].count;
 	}
-	if (builder_has_check_options(builder) && builder_lint(builder, err) < 0)
+	if (!builder->planning && builder_has_check_options(builder) && builder_lint(builder, err) < 0)
 		return -1;
 	builder_event(builder, &event);
 	return 0;
@@ -281,6 +302,7 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 {
 	const struct build_options *options = builder->options;
 	struct stage *stage = &builder->stages[builder->plan->target];
+	struct err late = ERR_INIT;
 	bool known, tagged;
 
 	stage->image->created = stage->created;
@@ -292,6 +314,8 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 	    (!known && store_sync(options->store, err) < 0) ||
 	    tag(builder, &result->id, &tagged, err) < 0)
 		return -1;
+	if (!known && stage_save_costs(options->store, stage, &result->id, &late) < 0)
+		builder_warn(builder, "the costs of the image were not kept: %s", late.message);
 	return tagged ? store_sync(options->store, err) : 0;
 }
 
@@ -302,10 +326,14 @@ void builder_release(struct builder *builder)
 		root_free(builder->stages[i].root);
 		strv_release(&builder->stages[i].env);
 		strv_release(&builder->stages[i].args);
+		free(builder->stages[i].costs);
 	}
 	free(builder->stages);
 	ssh_agents_free(builder);
 	strv_release(&builder->build_args);
+	strv_release(&builder->no_cache_names);
+	build_report_free(builder->report);
+	build_report_free(builder->earlier);
 	source_free(builder->context);
 	named_free(builder->named);
 	ignore_free(builder->ignore);
@@ -346,22 +374,33 @@ static void announce_lint(struct builder *builder)
 		builder_event(builder, &event);
 }
 
-static int run(struct builder *builder, struct build_result *result, struct err *err)
+/* The steps of all stages, and what is remembered of them whether they end well or not. */
+static int run_stages(struct builder *builder, struct err *err)
 {
+	struct build_event event = { .kind = BUILD_EVENT_REPORT, .report = builder->report };
 	struct err late = ERR_INIT;
 	int status;
 
-	if (prepare(builder, err) < 0)
-		return -1;
 	status = build_stages(builder, err);
 	if (builder->context && source_save(builder->context, &late) < 0)
 		builder_warn(builder, "the context index was not saved: %s", late.message);
 	named_save(builder);
-	if (status < 0) {
+	if (status < 0 && !builder->planning) {
 		announce_failure(builder, err);
 		builder_lint(builder, &late);
-		return -1;
 	}
+	if (builder->planning)
+		return status;
+	explain_save(builder);
+	if (status == 0)
+		builder_event(builder, &event);
+	return status;
+}
+
+static int run(struct builder *builder, struct build_result *result, struct err *err)
+{
+	if (prepare(builder, err) < 0 || run_stages(builder, err) < 0)
+		return -1;
 	for (size_t i = 0; i < builder->plan->unused_args.n; i++)
 		builder_warn(builder, "build argument %s was given but no ARG declares it",
 			     builder->plan->unused_args.v[i]);
@@ -375,14 +414,32 @@ int build_run(const struct build_options *options, build_listener *listener, voi
 {
 	struct builder builder = { .options = options, .listener = listener, .arg = arg };
 	struct build_result result = { 0 };
-	int status = run(&builder, &result, err);
+	int status;
 
+	builder.report = build_report_new(options->context_path, options->dockerfile_path);
+	status = run(&builder, &result, err);
 	announce_lint(&builder);
 	if (status == 0) {
 		result.executed = builder.executed;
 		result.cached = builder.cached;
 		*ret_result = result;
 	}
+	builder_release(&builder);
+	return status;
+}
+
+int build_plan(const struct build_options *options, struct build_report **ret_report,
+	       struct err *err)
+{
+	struct builder builder = { .options = options, .planning = true };
+	int status;
+
+	builder.report = build_report_new(options->context_path, options->dockerfile_path);
+	status = prepare(&builder, err);
+	if (status == 0)
+		status = run_stages(&builder, err);
+	if (status == 0)
+		*ret_report = steal_pointer(&builder.report);
 	builder_release(&builder);
 	return status;
 }

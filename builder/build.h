@@ -17,15 +17,18 @@
 #include "registry/transport.h"
 #include "sandbox/sandbox.h"
 
+struct build_report;
 struct err;
 struct lint_result;
 struct scratch;
+struct step_report;
 struct store;
 
 enum build_pull {
 	BUILD_PULL_MISSING, /* bases are fetched when the store has none of that name */
 	BUILD_PULL_ALWAYS,  /* each base name is resolved anew */
 	BUILD_PULL_NEVER,
+	BUILD_PULL_NEWER, /* each base name is resolved anew, fetched when it means another image */
 };
 
 /* A value for RUN --mount=type=secret. */
@@ -50,6 +53,7 @@ struct build_options {
 	bool context_owners;	     /* owners of its files mean something (a tar's) */
 	struct strv contexts;	     /* --build-context, "name=value" */
 	const char *dockerfile_name; /* as errors show it */
+	const char *dockerfile_path; /* absolute, for `explain`; NULL: standard input */
 	const char *dockerfile_text;
 	size_t dockerfile_len;
 	const char *ignore_name; /* ".dockerignore"; NULL when there is none */
@@ -62,6 +66,9 @@ struct build_options {
 	const struct platform *platform; /* NULL: the host's */
 	enum build_pull pull;
 	bool no_cache;
+	struct strv no_cache_stages; /* names or numbers of stages whose steps are all run */
+	bool offline;		     /* an attempt to use the network is an error */
+	bool explain;		     /* BUILD_EVENT_EXPLAIN is wanted */
 	enum sandbox_network network; /* default of RUN */
 	const char *resolv_conf;
 	const char *extra_hosts;
@@ -88,6 +95,8 @@ enum build_event_kind {
 	BUILD_EVENT_TRANSFER, /* a base is fetched: `transfer` */
 	BUILD_EVENT_WARNING,  /* text */
 	BUILD_EVENT_LINT,     /* lint: what BuildKit's checks found; comes last */
+	BUILD_EVENT_EXPLAIN,  /* the step's result is not known, and why: `explained` */
+	BUILD_EVENT_REPORT,   /* all steps are done: `report` */
 };
 
 struct build_event {
@@ -101,6 +110,8 @@ struct build_event {
 	uint64_t duration_ns;
 	const struct transport_event *transfer;
 	const struct lint_result *lint;
+	const struct step_report *explained; /* see builder/explain.h */
+	const struct build_report *report;
 };
 
 typedef void build_listener(void *arg, const struct build_event *event);

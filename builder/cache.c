@@ -32,7 +32,9 @@ static int parse(const struct buf *text, struct step_record *ret_record, struct 
 	    js_uint(root, "created", 0, &created, err) < 0 ||
 	    js_uint(cost, "wall_ns", 0, &ret_record->wall_ns, err) < 0 ||
 	    js_uint(cost, "cpu_ns", 0, &ret_record->cpu_ns, err) < 0 ||
-	    js_uint(cost, "peak_bytes", 0, &ret_record->peak_bytes, err) < 0)
+	    js_uint(cost, "peak_bytes", 0, &ret_record->peak_bytes, err) < 0 ||
+	    js_uint(cost, "read_bytes", 0, &ret_record->read_bytes, err) < 0 ||
+	    js_uint(cost, "written_bytes", 0, &ret_record->written_bytes, err) < 0)
 		return -1;
 	ret_record->layer.empty = empty != 0;
 	ret_record->created = (int64_t)created;
@@ -56,18 +58,38 @@ int cache_get(struct store *store, const struct digest *key, struct step_record 
 	return 0;
 }
 
+int cache_get_parts(struct store *store, const struct digest *key, json_t **ret_parts,
+		    struct err *err)
+{
+	cleanup_json json_t *root = NULL;
+	json_t *parts;
+	cleanup_buf struct buf text;
+
+	buf_init(&text, RECORD_MAX);
+	if (record_read(store, "steps", key, &text, err) < 0 ||
+	    js_parse("step record", text.data, text.len, &root, err) < 0 ||
+	    js_array(root, "parts", &parts, err) < 0)
+		return -1;
+	if (!json_array_size(parts))
+		return err_set(err, ERR_NOT_FOUND, "a step record without parts");
+	*ret_parts = json_incref(parts);
+	return 0;
+}
+
 int cache_put(struct store *store, const struct digest *key, const struct step_record *record,
 	      json_t *parts, struct err *err)
 {
 	char diff_id[DIGEST_TEXT_MAX], key_text[DIGEST_TEXT_MAX];
 	cleanup_json json_t *root =
-		json_pack("{s:s, s:{s:s, s:I, s:i}, s:I, s:{s:I, s:I, s:I}, s:O}", "key",
+		json_pack("{s:s, s:{s:s, s:I, s:i}, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:O}", "key",
 			  digest_format(&record->key, key_text), "layer", "diff_id",
 			  digest_format(&record->layer.diff_id, diff_id), "size",
 			  (json_int_t)record->layer.size, "empty", (int)record->layer.empty,
 			  "created", (json_int_t)record->created, "cost", "wall_ns",
 			  (json_int_t)record->wall_ns, "cpu_ns", (json_int_t)record->cpu_ns,
-			  "peak_bytes", (json_int_t)record->peak_bytes, "parts", parts);
+			  "peak_bytes", (json_int_t)record->peak_bytes, "read_bytes",
+			  (json_int_t)record->read_bytes, "written_bytes",
+			  (json_int_t)record->written_bytes, "parts", parts);
 	cleanup_free char *text = js_dump(root);
 
 	return record_write(store, "steps", key, text, strlen(text), err);

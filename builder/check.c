@@ -67,11 +67,11 @@ static bool find_base(void *arg, const char *name, struct lint_base *ret_base)
 	struct reference reference;
 	struct known *known;
 	struct image *image;
-	struct digest id;
+	struct digest id, remote;
 
 	if (!lookup->store || means_other_things(lookup->plan, name) ||
 	    reference_parse(name, &reference, &ignored) < 0 ||
-	    base_find(lookup->store, &reference, &id, &image, &ignored) < 0)
+	    base_find(lookup->store, &reference, &id, &remote, &image, &ignored) < 0)
 		return false;
 	known = xcalloc(1, sizeof(*known));
 	known->image = image;

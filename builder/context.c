@@ -99,6 +99,7 @@ static int fetch_git(const struct build_options *options, const char *text, stru
 		.store = options->store,
 		.environment = options->transport.environment,
 		.place = &place,
+		.options = options,
 	};
 	struct git_commit commit;
 	int rc = git_place_parse(text, &place, err);

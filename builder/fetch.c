@@ -87,9 +87,11 @@ static int ask(const struct fetch *fetch, struct transport_file *known, struct e
 		.modified = again ? NULL : known->modified,
 		.max = FETCH_MAX,
 	};
+	cleanup_free char *shown = remote_redact(fetch->url);
 	struct transport_file file;
 
-	if (transport_fetch(&options->transport, options->store, &url, fetch->listener, fetch->arg,
+	if (remote_allowed(options, shown, err) < 0 ||
+	    transport_fetch(&options->transport, options->store, &url, fetch->listener, fetch->arg,
 			    &file, err) < 0)
 		return -1;
 	if (file.unchanged) {
@@ -99,6 +101,25 @@ static int ask(const struct fetch *fetch, struct transport_file *known, struct e
 	transport_file_release(known);
 	*known = file;
 	return remember(options->store, fetch->url, known, err);
+}
+
+int remote_allowed(const struct build_options *options, const char *who, struct err *err)
+{
+	if (!options->offline)
+		return 0;
+	return err_set(err, ERR_DENIED, "%s: the network is needed, and --offline was given", who);
+}
+
+bool fetch_known(struct store *store, const char *url, struct fetched *ret_file)
+{
+	struct transport_file file;
+	bool known;
+
+	recall(store, url, &file);
+	known = !digest_is_zero(&file.digest);
+	*ret_file = (struct fetched){ file.digest, file.size, file.mtime };
+	transport_file_release(&file);
+	return known;
 }
 
 int fetch_url(const struct fetch *fetch, struct fetched *ret_file, struct err *err)

@@ -89,6 +89,18 @@ static bool is_whole_commit(const char *text)
 	return (len == 40 || len == 64) && git_is_commit(text);
 }
 
+bool git_is_pinned(const struct git_place *place)
+{
+	return place->ref && is_whole_commit(place->ref);
+}
+
+static int check_network(const struct git *git, struct err *err)
+{
+	cleanup_free char *shown = remote_redact(git->place->url);
+
+	return remote_allowed(git->options, shown, err);
+}
+
 static int ask_remote(const struct git *git, const char *want, struct git_commit *commit,
 		      char tag[GIT_COMMIT_MAX], struct err *err)
 {
@@ -98,7 +110,7 @@ static int ask_remote(const struct git *git, const char *want, struct git_commit
 	cleanup_buf struct buf lines;
 
 	buf_init(&lines, REFS_MAX);
-	if (scratch_open(git->store, &scratch, err) < 0 ||
+	if (check_network(git, err) < 0 || scratch_open(git->store, &scratch, err) < 0 ||
 	    git_run(git, scratch->dir_fd, args, &lines, err) < 0)
 		return -1;
 	choose(lines.data, want, commit, tag);
@@ -115,7 +127,7 @@ int git_resolve(const struct git *git, struct git_commit *ret_commit, struct err
 	char tag[GIT_COMMIT_MAX] = "";
 	size_t len;
 
-	if (is_whole_commit(want))
+	if (git_is_pinned(place))
 		snprintf(commit.id, sizeof(commit.id), "%s", want);
 	else if (ask_remote(git, want, &commit, tag, err) < 0)
 		return -1;

@@ -16,6 +16,7 @@
 #include "base/strv.h"
 #include "builder/build.h"
 #include "builder/copy.h"
+#include "builder/explain.h"
 #include "builder/source.h"
 #include "dockerfile-parser/dockerfile.h"
 #include "layers/image.h"
@@ -114,6 +115,9 @@ void key_release(struct key *key);
 void key_add(struct key *key, const char *name, const char *value);
 void key_add_digest(struct key *key, const char *name, const struct digest *digest);
 void key_add_strv(struct key *key, const char *name, const struct strv *values);
+
+/* Keep something with the parts that is none of the key. */
+void key_note(struct key *key, const char *name, const char *value);
 void key_finish(struct key *key, struct digest *ret_key);
 
 #define cleanup_key __attribute__((__cleanup__(key_release)))
@@ -124,7 +128,7 @@ struct step_record {
 	struct layer layer;
 	struct digest key; /* parent of what follows; not the record's own when that is a quick key */
 	int64_t created;   /* ns since 1970, when the step ran */
-	uint64_t wall_ns, cpu_ns, peak_bytes;
+	uint64_t wall_ns, cpu_ns, peak_bytes, read_bytes, written_bytes; /* struct step_cost */
 };
 
 /* ERR_NOT_FOUND when there is none, or its layer is gone; ERR_CORRUPT when it was damaged (once:
@@ -133,6 +137,10 @@ int cache_get(struct store *store, const struct digest *key, struct step_record 
 	      struct err *err);
 int cache_put(struct store *store, const struct digest *key, const struct step_record *record,
 	      json_t *parts, struct err *err);
+
+/* The parts of a record that is there, whatever became of its layer. */
+int cache_get_parts(struct store *store, const struct digest *key, json_t **ret_parts,
+		    struct err *err);
 
 /* --- stage.c, build.c: the state of a build */
 
@@ -149,6 +157,12 @@ struct stage {
 	unsigned position;   /* steps begun, FROM is 1 */
 	unsigned count;	     /* steps in all */
 	struct root *root;   /* stage_root()'s, grown as layers come */
+	const char *no_cache; /* the option that says that nothing is looked up; NULL for none */
+	bool unknown;	      /* in a plan: what it stands on is not in the store */
+	unsigned culprit;     /* number of its first step that was no hit; 0 for none */
+	struct digest base_id;	 /* of the image that it stands on, zero for none */
+	struct step_cost *costs; /* of the image's history; entries at the end may be missing */
+	size_t n_costs, cap_costs;
 };
 
 struct builder {
@@ -167,6 +181,11 @@ struct builder {
 	char name[512]; /* of the step under way */
 	uint64_t began;
 	struct lint_result *lint; /* of the last builder_lint() */
+	bool planning;		     /* keys only: nothing is run, fetched or kept */
+	struct build_report *report; /* of this build */
+	struct build_report *earlier; /* of the last one, once it was read */
+	bool earlier_read;
+	struct strv no_cache_names; /* "--no-cache-filter NAME" for stages */
 };
 
 /* Build a stage to its end unless that is done. */
@@ -181,9 +200,9 @@ int base_load(struct builder *builder, const struct dockerfile *dockerfile, stru
 	      const char *name, const struct platform *platform, struct digest *ret_id,
 	      struct image **ret_image, struct err *err);
 
-/* An image that the store has under that name. */
+/* An image that the store has under that name; *ret_remote is what it was pulled by, or zero. */
 int base_find(struct store *store, const struct reference *reference, struct digest *ret_id,
-	      struct image **ret_image, struct err *err);
+	      struct digest *ret_remote, struct image **ret_image, struct err *err);
 
 /* The steps before any stage: text to tree, tree to plan. */
 int builder_parse(struct builder *builder, struct err *err);
@@ -208,18 +227,61 @@ int builder_require_trees(struct builder *builder, const struct image *image, st
 
 /* Announce the next step. */
 void builder_begin(struct builder *builder, struct stage *stage, const char *text);
-void builder_finish(struct builder *builder, bool cached);
+void builder_finish(struct builder *builder, bool cached, const struct step_record *record);
 void builder_end(struct builder *builder, enum build_event_kind kind); /* counts nothing */
 
 /* The record of a key, unless --no-cache says that there is none. Damage is warned of. */
-bool builder_look_up(struct builder *builder, const struct digest *key,
+bool builder_look_up(struct builder *builder, const struct stage *stage, const struct digest *key,
 		     struct step_record *ret_record);
+
 void builder_warn(struct builder *builder, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void builder_event(struct builder *builder, struct build_event *event);
 
 /* The build context. */
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err);
+
+/* --- explain.c, explain_miss.c, costs.c: what is done, why, and what it costs */
+
+void explain_begin(struct builder *builder, const struct stage *stage, const char *text);
+
+/* FROM is done; `shown` is what it says, or what stands in its place. */
+void explain_base(struct builder *builder, struct stage *stage, const char *shown);
+
+/* The key is known; `parent` is what later steps have as their parent. */
+void explain_hit(struct builder *builder, const struct digest *key, const struct digest *parent);
+
+/*
+ * The key is not known: find out why, before the step is run. copies are what it selects from the
+ * context or from a stage; the list of that is kept, and noted in the key's parts.
+ */
+void explain_miss(struct builder *builder, struct stage *stage, struct key *key,
+		  const struct digest *digest, const struct copy *const *copies, size_t n_copies);
+
+/* The same for a quick key, in a plan, which goes no further; `from` is what --from says, NULL for a
+ * repository. */
+void explain_miss_from(struct builder *builder, struct stage *stage, struct key *quick,
+		       const struct digest *digest, const char *from);
+
+/* The quick key of a COPY --from that was no hit itself. */
+void explain_quick(struct builder *builder, const struct digest *quick);
+
+/* In a plan: what the step reads is not in the store. */
+void explain_unfetched(struct builder *builder, struct stage *stage);
+
+/* In a plan: what the step stands on cannot be known. */
+void explain_unknown(struct builder *builder, struct stage *stage);
+
+void explain_finish(struct builder *builder, bool cached, const struct step_record *record);
+
+/* Remember the build for build_explain() and the next one's misses. A failure is a warning. */
+void explain_save(struct builder *builder);
+
+/* The costs of the step whose history entry is the newest. */
+void stage_add_cost(struct stage *stage, const struct step_record *record);
+void stage_copy_costs(struct stage *stage, const struct stage *base);
+int stage_save_costs(struct store *store, const struct stage *stage, const struct digest *id,
+		     struct err *err);
 
 /* --- steps: one function per instruction, in a table (step.c) */
 

@@ -85,6 +85,11 @@ void key_add_strv(struct key *key, const char *name, const struct strv *values)
 		key_add(key, name, values->v[i]);
 }
 
+void key_note(struct key *key, const char *name, const char *value)
+{
+	keep_part(key, name, value);
+}
+
 void key_finish(struct key *key, struct digest *ret_key)
 {
 	hasher_finish(&key->hasher, ret_key);

@@ -111,6 +111,14 @@ int step_mounts_read(struct builder *builder, struct stage *stage,
  * never a secret. */
 int step_mounts_add_key(struct step_mounts *mounts, struct key *key, struct err *err);
 
+/* What bind mounts select from the context, for explain_miss(): at most MOUNTS_MAX. Returns how
+ * many. */
+size_t step_mounts_copies(const struct step_mounts *mounts, const struct copy **ret_copies);
+
+/* Why a stage that is mounted was run whatever was known, or NULL: the key does not tell what it
+ * gave. */
+const char *step_mounts_no_cache(const struct step_mounts *mounts);
+
 /* Make all that is mounted. The user namespace has been entered. */
 int step_mounts_open(struct step_mounts *mounts, struct err *err);
 

@@ -132,6 +132,24 @@ int step_mounts_add_key(struct step_mounts *mounts, struct key *key, struct err 
 	return 0;
 }
 
+size_t step_mounts_copies(const struct step_mounts *mounts, const struct copy **ret_copies)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < mounts->n; i++)
+		if (mounts->v[i].copy)
+			ret_copies[n++] = mounts->v[i].copy;
+	return n;
+}
+
+const char *step_mounts_no_cache(const struct step_mounts *mounts)
+{
+	for (size_t i = 0; i < mounts->n; i++)
+		if (mounts->v[i].request.from && mounts->v[i].origin.no_cache)
+			return mounts->v[i].origin.no_cache;
+	return NULL;
+}
+
 /* --- opening ---------------------------------------------------------------------------------- */
 
 int step_mounts_scratch(struct step_mounts *mounts, struct scratch **ret_scratch, struct err *err)

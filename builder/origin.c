@@ -41,6 +41,7 @@ int origin_find(struct builder *builder, struct stage *stage, const char *name, 
 			return -1;
 		origin->image = builder->stages[index].image;
 		origin->key = builder->stages[index].key;
+		origin->no_cache = builder->stages[index].no_cache;
 		return 0;
 	}
 	named = named_find(builder->named, name, &stage->plan->platform);

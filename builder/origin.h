@@ -17,6 +17,7 @@ struct origin {
 	struct image *image; /* a stage's or an image's; NULL: a named tree */
 	struct digest key;   /* of the image's file system; of a tree only its place: files are
 			      * keyed by content */
+	const char *no_cache; /* of a stage: why it was run whatever was known, or NULL */
 	bool owned;	     /* image is freed with this */
 	bool owners;	     /* owners of files mean something */
 	struct root *root;   /* the image's layers, and */

@@ -51,12 +51,17 @@ void git_place_release(struct git_place *place);
 /* A commit's beginning: 7 to 64 lower-case hexadecimal digits. */
 bool git_is_commit(const char *text);
 
+/* Whether the network may be used: fails with --offline, naming who asks. To be called before
+ * anything is sent. */
+int remote_allowed(const struct build_options *options, const char *who, struct err *err);
+
 /* --- git_run.c: the program ---------------------------------------------------------------------- */
 
 struct git {
 	struct store *store;
 	const char *const *environment; /* the user's; few of it reach git */
 	const struct git_place *place;
+	const struct build_options *options; /* for remote_allowed() */
 };
 
 struct buf;
@@ -75,6 +80,9 @@ struct git_commit {
 	char id[GIT_COMMIT_MAX];
 	char ref[GIT_REF_MAX]; /* the full name it was found by, or "" */
 };
+
+/* Whether it names a whole commit, so that nobody needs to be asked what it means. */
+bool git_is_pinned(const struct git_place *place);
 
 /* What the place means now: one question to the remote, none when it names a whole commit. The
  * place's checksum is checked. */
@@ -121,6 +129,9 @@ struct fetched {
  * still right, or when it is the one that is wanted. ERR_CORRUPT when it is another.
  */
 int fetch_url(const struct fetch *fetch, struct fetched *ret_file, struct err *err);
+
+/* What the URL gave last, without asking. False when nothing is known of it. */
+bool fetch_known(struct store *store, const char *url, struct fetched *ret_file);
 
 /* --- context.c ----------------------------------------------------------------------------------- */
 

@@ -75,6 +75,11 @@ static int start_from_stage(struct builder *builder, struct stage *stage, struct
 	if (stage_require(builder, base->plan->index, err) < 0)
 		return -1;
 	stage->image = image_copy(base->image);
+	stage->unknown = base->unknown;
+	stage->culprit = base->unknown ? base->culprit : 0;
+	if (base->no_cache && !stage->no_cache)
+		stage->no_cache = base->no_cache;
+	stage_copy_costs(stage, base);
 	strv_extend(&stage->env, &base->env);
 	strv_extend(&stage->args, &base->args);
 	stage->key = base->key;
@@ -84,6 +89,7 @@ static int start_from_stage(struct builder *builder, struct stage *stage, struct
 
 static void start_from_config(struct stage *stage)
 {
+	stage->unknown = digest_is_zero(&stage->base_id);
 	base_key(stage->image, &stage->key);
 	stage->created = stage->image->created;
 	strv_extend(&stage->env, &stage->image->env);
@@ -92,10 +98,9 @@ static void start_from_config(struct stage *stage)
 static int start_from_image(struct builder *builder, struct stage *stage, struct err *err)
 {
 	const struct plan_stage *plan = stage->plan;
-	struct digest id;
 
 	if (base_load(builder, builder->dockerfile, plan->from->args[0].range, plan->base_image,
-		      &plan->platform, &id, &stage->image, err) < 0)
+		      &plan->platform, &stage->base_id, &stage->image, err) < 0)
 		return -1;
 	start_from_config(stage);
 	return 0;
@@ -116,10 +121,10 @@ static int start_from_named(struct builder *builder, struct stage *stage, struct
 	enum named_kind kind = named_kind(plan->named);
 	struct range where = plan->from->args[0].range;
 	struct err why = ERR_INIT;
-	struct digest id;
 
 	if (kind == NAMED_IMAGE || kind == NAMED_LAYOUT) {
-		if (named_image(builder, plan->named, where, &plan->platform, &id, &stage->image,
+		if (named_image(builder, plan->named, where, &plan->platform, &stage->base_id,
+				&stage->image,
 				err) < 0)
 			return -1;
 		start_from_config(stage);
@@ -140,10 +145,29 @@ static const char *base_text(const struct plan_stage *plan)
 	return plan->base == STAGE_BASE_IMAGE ? plan->base_image : plan->from->args[0].text;
 }
 
+/* Why no step of the stage may use the cache, or NULL. */
+static const char *no_cache_option(const struct builder *builder, const struct stage *stage)
+{
+	const struct strv *stages = &builder->options->no_cache_stages;
+
+	if (builder->options->no_cache)
+		return "--no-cache";
+	for (size_t i = 0; i < stages->n; i++) {
+		size_t index;
+
+		if (plan_find_stage(builder->plan, stages->v[i], builder->plan->n_stages, &index) &&
+		    index == stage->plan->index)
+			return builder->no_cache_names.v[i];
+	}
+	return NULL;
+}
+
 static int start(struct builder *builder, struct stage *stage, struct err *err)
 {
 	cleanup_free char *shown = remote_redact(base_text(stage->plan));
 	cleanup_free char *text = NULL;
+
+	stage->no_cache = no_cache_option(builder, stage);
 
 	if (stage->plan->base == STAGE_BASE_STAGE) {
 		if (start_from_stage(builder, stage, err) < 0)
@@ -164,8 +188,24 @@ static int start(struct builder *builder, struct stage *stage, struct err *err)
 		env_set(&stage->image->env, "PATH", DEFAULT_PATH);
 		env_set(&stage->env, "PATH", DEFAULT_PATH);
 	}
+	explain_base(builder, stage, shown);
 	builder_end(builder, BUILD_EVENT_DONE);
 	return stage->plan->replaced ? 0 : run_triggers(builder, stage, err);
+}
+
+/* One instruction; in a plan, those that stand on what nobody knows are only named. */
+static int apply(struct builder *builder, struct stage *stage,
+		 const struct instruction *instruction, struct err *err)
+{
+	if (!stage->unknown)
+		return step_apply(builder, stage, instruction, err);
+	if (step_counts(instruction)) {
+		cleanup_free char *text = remote_redact(instruction->text);
+
+		builder_begin(builder, stage, text);
+		explain_unknown(builder, stage);
+	}
+	return 0;
 }
 
 int stage_require(struct builder *builder, size_t index, struct err *err)
@@ -183,7 +223,7 @@ int stage_require(struct builder *builder, size_t index, struct err *err)
 	if (start(builder, stage, err) < 0)
 		return -1;
 	for (size_t i = 0; i < stage->plan->n_steps; i++)
-		if (step_apply(builder, stage, &stage->plan->steps[i], err) < 0)
+		if (apply(builder, stage, &stage->plan->steps[i], err) < 0)
 			return -1;
 	stage->done = true;
 	return 0;
@@ -225,6 +265,7 @@ void stage_add_result(struct stage *stage, const struct step_record *record,
 	if (!record->layer.empty)
 		image_add_layer(stage->image, &record->layer.diff_id);
 	add_history(stage, (char *)created_by, record->layer.empty);
+	stage_add_cost(stage, record);
 }
 
 void stage_add_history(struct stage *stage, const char *format, ...)

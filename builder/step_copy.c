@@ -33,25 +33,23 @@ static void key_common(struct key *key, const struct stage *stage, const struct 
 
 static void quick_key(const struct stage *stage, const struct digest *from,
 		      const struct copy_words *words, const struct copy_request *request,
-		      struct digest *ret_key)
+		      struct key *key, struct digest *ret_key)
 {
-	cleanup_key struct key key;
-
-	key_init(&key, "copy-from");
-	key_common(&key, stage, words, request);
-	key_add_digest(&key, "from", from);
-	key_add_strv(&key, "source", &words->patterns);
-	key_add_strv(&key, "exclude", &words->excludes);
+	key_init(key, "copy-from");
+	key_common(key, stage, words, request);
+	key_add_digest(key, "from", from);
+	key_add_strv(key, "source", &words->patterns);
+	key_add_strv(key, "exclude", &words->excludes);
 	for (size_t i = 0; i < words->n_remotes; i++) {
-		key_add(&key, "remote", words->remotes[i].name);
-		key_add_digest(&key, "remote-content", &words->remotes[i].digest);
-		key_add(&key, "remote-unpack", words->remotes[i].unpack ? "true" : "false");
+		key_add(key, "remote", words->remotes[i].name);
+		key_add_digest(key, "remote-content", &words->remotes[i].digest);
+		key_add(key, "remote-unpack", words->remotes[i].unpack ? "true" : "false");
 	}
 	for (size_t i = 0; i < words->n_inlines; i++) {
-		key_add(&key, "inline", words->inlines[i].name);
-		key_add(&key, "inline-content", words->inlines[i].content);
+		key_add(key, "inline", words->inlines[i].name);
+		key_add(key, "inline-content", words->inlines[i].content);
 	}
-	key_finish(&key, ret_key);
+	key_finish(key, ret_key);
 }
 
 /* --- the step */
@@ -65,6 +63,7 @@ struct copy_step {
 	struct step_record record;
 	struct digest key;
 	bool known;
+	bool no_quick; /* the quick key is not to be believed */
 };
 
 /* Errors of the selection point at the source that is at fault. */
@@ -103,6 +102,31 @@ static void forward(void *arg, const struct transport_event *transfer)
 	};
 
 	builder_event(builder, &event);
+}
+
+/* In a plan: what ADD's URLs gave last. False when that is not known of each. */
+static bool recall_remotes(struct copy_step *step)
+{
+	struct copy_words *words = &step->words;
+
+	for (size_t i = 0; i < words->n_remotes; i++) {
+		struct fetched file;
+
+		if (!fetch_known(step->builder->options->store, words->urls.v[i], &file))
+			return false;
+		words->remotes[i].digest = file.digest;
+		words->remotes[i].size = file.size;
+		words->remotes[i].mtime = file.mtime;
+	}
+	return true;
+}
+
+/* In a plan: nothing is known of the step, nor of what follows. */
+static int give_up(struct copy_step *step)
+{
+	step->key = (struct digest){ 0 };
+	explain_unfetched(step->builder, step->stage);
+	return 0;
 }
 
 /* Bring the files of ADD's URLs into the store. */
@@ -152,8 +176,12 @@ static int run_copy(struct copy_step *step, struct err *err)
 	key_common(&key, step->stage, &step->words, &step->request);
 	key_add_digest(&key, "content", &content);
 	key_finish(&key, &step->key);
-	step->known = builder_look_up(step->builder, &step->key, &step->record);
+	step->known = builder_look_up(step->builder, step->stage, &step->key, &step->record);
 	if (step->known)
+		return 0;
+	explain_miss(step->builder, step->stage, &key, &step->key,
+		     (const struct copy *const[]){ copy }, 1);
+	if (step->builder->planning)
 		return 0;
 	step->record.created = clock_wall_ns();
 	if (step->words.has_checksum && fetch_remotes(step, err) < 0)
@@ -165,20 +193,30 @@ static int run_copy(struct copy_step *step, struct err *err)
 	return cache_put(store, &step->key, &step->record, key.parts, err);
 }
 
-/* With a quick key: open() makes the source when the record is not known. */
-static int run_quick(struct copy_step *step, const struct digest *from,
+/*
+ * With a quick key: open() makes the source when the record is not known. `name` is what --from
+ * says, NULL for a repository. A stage that was run whatever was known has its old key and maybe
+ * other files: then the quick key says nothing.
+ */
+static int run_quick(struct copy_step *step, const struct digest *from, const char *name,
 		     int (*open)(struct copy_step *step, void *arg, struct err *err), void *arg,
 		     struct err *err)
 {
 	struct store *store = step->builder->options->store;
 	struct err why = ERR_INIT;
-	cleanup_json json_t *parts = json_array();
+	cleanup_key struct key key;
 	struct digest quick;
 
-	quick_key(step->stage, from, &step->words, &step->request, &quick);
-	step->known = builder_look_up(step->builder, &quick, &step->record);
+	quick_key(step->stage, from, &step->words, &step->request, &key, &quick);
+	step->known = !step->no_quick &&
+		      builder_look_up(step->builder, step->stage, &quick, &step->record);
 	if (step->known) {
 		step->key = step->record.key;
+		return 0;
+	}
+	if (step->builder->planning) {
+		step->key = quick;
+		explain_miss_from(step->builder, step->stage, &key, &quick, name);
 		return 0;
 	}
 	if (open(step, arg, &why) < 0)
@@ -186,7 +224,8 @@ static int run_quick(struct copy_step *step, const struct digest *from,
 	if (run_copy(step, err) < 0)
 		return -1;
 	step->record.key = step->key;
-	return cache_put(store, &quick, &step->record, parts, err);
+	explain_quick(step->builder, &quick);
+	return cache_put(store, &quick, &step->record, key.parts, err);
 }
 
 static int open_from(struct copy_step *step, void *arg, struct err *err)
@@ -218,7 +257,8 @@ static int run_from(struct copy_step *step, const struct flag *from, struct err 
 		begin(step);
 		step->request.from_root = origin.owners;
 		if (origin.image) {
-			status = run_quick(step, &origin.key, open_from, &origin, err);
+			step->no_quick = origin.no_cache != NULL;
+			status = run_quick(step, &origin.key, from->value, open_from, &origin, err);
 		} else {
 			step->request.source = origin.source;
 			status = run_copy(step, err);
@@ -268,18 +308,21 @@ static int run_git(struct copy_step *step, struct err *err)
 {
 	const struct build_options *options = step->builder->options;
 	struct clone clone = {
-		.git = { options->store, options->transport.environment, &step->words.git },
+		.git = { options->store, options->transport.environment, &step->words.git,
+			 options },
 		.tree = TREE_INIT,
 	};
 	struct err why = ERR_INIT;
 	struct digest from;
 	int status;
 
+	if (step->builder->planning && !git_is_pinned(&step->words.git))
+		return give_up(step);
 	if (git_resolve(&clone.git, &clone.commit, &why) < 0)
 		return dockerfile_error(step->builder->dockerfile, step->words.remote_range,
 					why.kind, err, "%s", why.message);
 	git_key(&clone, &from);
-	status = run_quick(step, &from, open_clone, &clone, err);
+	status = run_quick(step, &from, NULL, open_clone, &clone, err);
 	source_free(clone.source);
 	tree_release(&clone.tree);
 	return status;
@@ -294,7 +337,9 @@ static int run_step(struct copy_step *step, const struct flag *from, struct err 
 	if (from)
 		return run_from(step, from, err);
 	begin(step);
-	if (!step->words.has_checksum && fetch_remotes(step, err) < 0)
+	if (step->builder->planning && !step->words.has_checksum && !recall_remotes(step))
+		return give_up(step);
+	if (!step->builder->planning && !step->words.has_checksum && fetch_remotes(step, err) < 0)
 		return -1;
 	if (step->words.has_git)
 		return run_git(step, err);
@@ -358,7 +403,7 @@ int step_copy(struct builder *builder, struct stage *stage, const struct instruc
 		cleanup_free char *text = history_text(&step);
 
 		stage_add_result(stage, &step.record, &step.key, text);
-		builder_finish(builder, step.known);
+		builder_finish(builder, step.known, &step.record);
 	}
 	copy_words_release(&step.words);
 	return status;

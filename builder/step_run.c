@@ -359,6 +359,8 @@ static int execute(struct run_step *step, struct err *err)
 		builder_warn(step->builder, "%u sockets were left out of the layer", skipped);
 	step->record.cpu_ns = result.cpu_ns;
 	step->record.peak_bytes = result.peak_bytes;
+	step->record.read_bytes = result.read_bytes;
+	step->record.written_bytes = result.written_bytes;
 	return 0;
 }
 
@@ -369,14 +371,20 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 	struct err why = ERR_INIT;
 	cleanup_key struct key key;
 	struct digest digest;
+	const struct copy *copies[MOUNTS_MAX];
 	struct buf created_by;
 	bool known;
 
 	key_init(&key, "run");
 	if (make_key(step, &key, &digest, err) < 0)
 		return -1;
-	known = builder_look_up(builder, &digest, &step->record);
-	if (!known) {
+	if (!stage->no_cache) /* and then for what follows in the stage as well */
+		stage->no_cache = step_mounts_no_cache(&step->mounts);
+	known = builder_look_up(builder, stage, &digest, &step->record);
+	if (!known)
+		explain_miss(builder, stage, &key, &digest, copies,
+			     step_mounts_copies(&step->mounts, copies));
+	if (!known && !builder->planning) {
 		if (step_mounts_open(&step->mounts, err) < 0)
 			return -1;
 		if (execute(step, &why) < 0) {
@@ -398,7 +406,7 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 		buf_addf(&created_by, "%s%s", i ? " " : "", step->argv.v[i]);
 	stage_add_result(stage, &step->record, &digest, created_by.data);
 	buf_release(&created_by);
-	builder_finish(builder, known);
+	builder_finish(builder, known, &step->record);
 	return 0;
 }
 

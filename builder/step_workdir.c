@@ -132,8 +132,10 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	key_add(&key, "path", path);
 	key_add(&key, "user", stage->image->user);
 	key_finish(&key, &digest);
-	known = builder_look_up(builder, &digest, &record);
-	if (!known) {
+	known = builder_look_up(builder, stage, &digest, &record);
+	if (!known)
+		explain_miss(builder, stage, &key, &digest, NULL, 0);
+	if (!known && !builder->planning) {
 		record.key = digest;
 		record.created = clock_wall_ns();
 		if (make(builder, stage, path, &record, &why) < 0)
@@ -148,6 +150,6 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	if (record.layer.empty)
 		record.created = stage->created;
 	stage_add_result(stage, &record, &digest, created_by);
-	builder_finish(builder, known);
+	builder_finish(builder, known, &record);
 	return 0;
 }

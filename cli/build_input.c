@@ -22,6 +22,7 @@ void build_input_release(struct build_input *input)
 {
 	build_context_free(input->context);
 	free(input->dockerfile_name);
+	free(input->dockerfile_path);
 	free(input->ignore_name);
 	buf_release(&input->dockerfile);
 	buf_release(&input->ignore);
@@ -62,6 +63,10 @@ static int read_default(struct build_input *input, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (read_file(input->context, names[i], &input->dockerfile, err) == 0) {
 			input->dockerfile_name = xstrdup(names[i]);
+			input->dockerfile_path =
+				input->context->local
+					? xasprintf("%s/%s", input->context->name, names[i])
+					: xstrdup(names[i]);
 			err_clear(err);
 			return 0;
 		}
@@ -86,6 +91,7 @@ static int read_dockerfile(struct build_input *input, const char *file, struct e
 	if (!file)
 		return read_default(input, err);
 	input->dockerfile_name = xstrdup(file);
+	input->dockerfile_path = input->context->local ? realpath(file, NULL) : xstrdup(file);
 	if (input->context->local)
 		return file_read_at(AT_FDCWD, file, &input->dockerfile, err);
 	if (read_file(input->context, file, &input->dockerfile, err) < 0)
@@ -153,6 +159,7 @@ int build_input_read(struct cli *cli, struct build_options *options, const char 
 	options->context_remote = !input->context->local;
 	options->context_owners = input->context->owners;
 	options->dockerfile_name = input->dockerfile_name;
+	options->dockerfile_path = input->dockerfile_path;
 	options->dockerfile_text = input->dockerfile.data;
 	options->dockerfile_len = input->dockerfile.len;
 	options->ignore_name = input->ignore_name;

@@ -13,6 +13,7 @@ struct err;
 struct build_input {
 	struct build_context *context;
 	char *dockerfile_name;
+	char *dockerfile_path; /* of a local directory absolute; NULL when it is in no file */
 	struct buf dockerfile, ignore;
 	char *ignore_name;
 };

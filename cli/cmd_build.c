@@ -19,7 +19,8 @@ struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
 	const char *call, *format;
-	bool no_cache, quiet, rm, force_rm, tls_verify, check;
+	struct strv no_cache_filter;
+	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain;
 	struct grant_flags grants;
 };
 
@@ -31,6 +32,7 @@ static void flags_release(struct build_flags *flags)
 	strv_release(&flags->add_hosts);
 	strv_release(&flags->contexts);
 	strv_release(&flags->trusted);
+	strv_release(&flags->no_cache_filter);
 }
 
 /* What the options point to. */
@@ -49,8 +51,11 @@ static int parse_pull(struct cli *cli, const char *text, enum build_pull *ret_pu
 		*ret_pull = BUILD_PULL_ALWAYS;
 	else if (!strcmp(text, "never"))
 		*ret_pull = BUILD_PULL_NEVER;
+	else if (!strcmp(text, "newer"))
+		*ret_pull = BUILD_PULL_NEWER;
 	else
-		return cli_usage(cli, err, "--pull: expected always, missing or never, got \"%s\"",
+		return cli_usage(cli, err,
+				 "--pull: expected always, missing, newer or never, got \"%s\"",
 				 text);
 	return 0;
 }
@@ -89,6 +94,20 @@ static int parse_args(struct cli *cli, const struct strv *given, struct strv *re
 	return 0;
 }
 
+/* --no-cache-filter a,b is as docker's. */
+static void split_stages(const struct strv *given, struct strv *ret_stages)
+{
+	for (size_t i = 0; i < given->n; i++) {
+		for (const char *at = given->v[i]; *at; at += strspn(at, ",")) {
+			size_t len = strcspn(at, ",");
+
+			if (len)
+				strv_addn(ret_stages, at, len);
+			at += len;
+		}
+	}
+}
+
 static int fill_options(struct cli *cli, const struct build_flags *flags,
 			struct build_things *things, struct build_options *options, struct err *err)
 {
@@ -119,6 +138,9 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 		options->platform = &things->platform;
 	}
 	options->no_cache = flags->no_cache;
+	split_stages(&flags->no_cache_filter, &options->no_cache_stages);
+	options->offline = flags->offline;
+	options->explain = flags->explain;
 	options->target = flags->target;
 	options->extra_hosts = things->hosts;
 	options->jobs = pool_processors();
@@ -161,6 +183,27 @@ static int read_and_run(struct cli *cli, const struct build_flags *flags, struct
 			     err) < 0)
 		return -1;
 	return build_run(options, progress_build, progress, result, err);
+}
+
+/* A command over flags and a context: build, plan. */
+typedef int build_function(struct cli *cli, const struct build_flags *flags,
+			   struct build_things *things, const char *context,
+			   struct build_options *options, struct err *err);
+
+static int plan(struct cli *cli, const struct build_flags *flags, struct build_things *things,
+		const char *context, struct build_options *options, struct err *err)
+{
+	cleanup_with(build_report_free) struct build_report *report = NULL;
+
+	if (flags->check || flags->call)
+		return cli_usage(cli, err, "--check and --call are options of build, not of plan");
+	if (fill_options(cli, flags, things, options, err) < 0 ||
+	    cli_store(cli, &options->store, err) < 0 ||
+	    build_input_read(cli, options, context, flags->file, NULL, NULL, &things->input, err) <
+		    0 ||
+	    build_plan(options, &report, err) < 0)
+		return -1;
+	return explain_print(cli, report, flags->format, true, err);
 }
 
 static int build(struct cli *cli, const struct build_flags *flags, struct build_things *things,
@@ -229,7 +272,8 @@ static int build_or_call(struct cli *cli, const struct build_flags *flags,
 	return build(cli, flags, things, context, mode, options, err);
 }
 
-int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
+static int run_command(struct cli *cli, int argc, char **argv, build_function *function,
+		       struct err *err)
 {
 	struct build_flags flags = { .tls_verify = true };
 	const struct opt opts[] = {
@@ -244,8 +288,13 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		  "(repeatable)" },
 		{ "target", 0, OPT_STRING, &flags.target, "STAGE", "the stage to build" },
 		{ "no-cache", 0, OPT_BOOL, &flags.no_cache, NULL, "run every step" },
+		{ "no-cache-filter", 0, OPT_LIST, &flags.no_cache_filter, "STAGE",
+		  "run every step of a stage (repeatable)" },
+		{ "explain", 0, OPT_BOOL, &flags.explain, NULL, "say why each step runs" },
 		{ "pull", 0, OPT_OPTIONAL, &flags.pull, "WHEN",
-		  "fetch bases: always (bare --pull), missing (default) or never" },
+		  "fetch bases: always (bare --pull), missing (default), newer or never" },
+		{ "offline", 0, OPT_BOOL, &flags.offline, NULL,
+		  "an attempt to use the network is an error" },
 		{ "label", 0, OPT_LIST, &flags.labels, "NAME=VALUE",
 		  "label of the image (repeatable)" },
 		{ "platform", 0, OPT_STRING, &flags.platform, "OS/ARCH", "platform to build for" },
@@ -292,21 +341,32 @@ int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
 		if (help)
 			status = EXIT_OK;
 		else if (argc != 2)
-			cli_usage(
-				cli, err,
-				"build needs exactly one context: a directory, a tar, a URL, or - "
-				"(got %d)",
-				argc - 1);
+			cli_usage(cli, err,
+				  "%s needs exactly one context: a directory, a tar, a URL, or - "
+				  "(got %d)",
+				  cli->command->name, argc - 1);
 		else
-			status = build_or_call(cli, &flags, &things, argv[1], &options, err);
+			status = function(cli, &flags, &things, argv[1], &options, err);
 	}
 	strv_release(&options.build_args);
 	strv_release(&options.labels);
 	strv_release(&options.tags);
+	strv_release(&options.no_cache_stages);
 	grants_release(&things.grants, &flags.grants);
 	strv_release(&options.contexts);
 	build_input_release(&things.input);
 	free(things.hosts);
 	flags_release(&flags);
 	return status;
+}
+
+int cmd_build(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	return run_command(cli, argc, argv, build_or_call, err);
+}
+
+/* The options of build are all taken, so that the line of a build can be asked about. */
+int cmd_plan(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	return run_command(cli, argc, argv, plan, err);
 }

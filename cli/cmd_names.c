@@ -63,7 +63,9 @@ static int remove_image(struct store *store, const struct digest *id, struct err
 {
 	if (userns_enter(err) < 0)
 		return -1;
-	return image_remove(store, id, print_removed, NULL, err);
+	if (image_remove(store, id, print_removed, NULL, err) < 0)
+		return -1;
+	return build_costs_forget(store, id, err);
 }
 
 /* An image that runs keeps its layers: see run_image(). */

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/strv.h"
 #include "builder/build.h"
+#include "builder/explain.h"
 #include "layers/image.h"
 #include "layers/layer.h"
 #include "layers/store.h"
@@ -52,8 +53,8 @@ struct command {
 	const char *summary;
 };
 
-command_function cmd_build, cmd_history, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_load,
-	cmd_parse, cmd_pull, cmd_push, cmd_rmi, cmd_run, cmd_save, cmd_tag, cmd_version;
+command_function cmd_build, cmd_explain, cmd_history, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_load,
+	cmd_parse, cmd_plan, cmd_pull, cmd_push, cmd_rmi, cmd_run, cmd_save, cmd_tag, cmd_version;
 
 /*
  * The store, opened (and made) at first use, and locked: many commands share it; one that removes
@@ -223,6 +224,20 @@ int check_call_parse(struct cli *cli, const char *call, bool check, const char *
 /* Do it and print to stdout. An exit status (1 when there are warnings), or -1. */
 int check_call_run(const struct check_call_options *options, const struct build_options *build,
 		   struct err *err);
+/* --- reports of builds (explain.c) */
+
+/* Why a step ran, in one line: "" for none. free() it. */
+char *explain_text(const struct step_report *step);
+
+/* A whole report to stdout, as text or JSON; with `plan`, of what would be done. */
+int explain_print(struct cli *cli, const struct build_report *report, const char *format, bool plan,
+		  struct err *err);
+
+/* The steps that took longest, to stderr; nothing when none ran. */
+void explain_costs(const struct build_report *report);
+
+/* "12.3ms", "4.5s". */
+const char *text_duration(uint64_t ns, char text[SIZE_TEXT_MAX]);
 
 /* --- shared by commands (common.c) */
 

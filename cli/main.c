@@ -20,6 +20,8 @@ extern char **environ;
 
 static const struct command commands[] = {
 	{ "build", cmd_build, "build [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile" },
+	{ "explain", cmd_explain, "explain [OPTIONS] [PATH]",
+	  "Show why the steps of the last build ran" },
 	{ "history", cmd_history, "history [OPTIONS] IMAGE", "Show the history of an image" },
 	{ "images", cmd_images, "images [OPTIONS] [REPOSITORY[:TAG]]", "List images" },
 	{ "import", cmd_import, "import [OPTIONS] FILE|- [REPOSITORY[:TAG]]",
@@ -28,6 +30,8 @@ static const struct command commands[] = {
 	{ "inspect", cmd_inspect, "inspect [OPTIONS] IMAGE...", "Show images in detail, as JSON" },
 	{ "load", cmd_load, "load [OPTIONS]", "Load images from an archive" },
 	{ "parse", cmd_parse, "parse --json FILE|-", "Print the syntax tree of a Dockerfile" },
+	{ "plan", cmd_plan, "plan [OPTIONS] PATH | -",
+	  "Show what a build would run, and why; run nothing" },
 	{ "pull", cmd_pull, "pull [OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry" },
 	{ "push", cmd_push, "push [OPTIONS] NAME[:TAG]", "Send an image to a registry" },
 	{ "rmi", cmd_rmi, "rmi [OPTIONS] IMAGE...", "Remove images" },

@@ -83,6 +83,21 @@ static void transfer_plain(struct progress *progress, const struct build_event *
 	progress->step = 0;
 }
 
+/* Asked for by --explain: shown in quiet mode as well, with the step's text, which is not there. */
+static void print_reason(struct progress *progress, const struct build_event *event)
+{
+	cleanup_free char *why = explain_text(event->explained);
+
+	close_line(progress);
+	fprintf(stderr, "#%u EXPLAIN ", event->step);
+	if (progress->mode == PROGRESS_QUIET) {
+		print_name(event->explained->text);
+		fputs(": ", stderr);
+	}
+	text_print_safe(why, strlen(why));
+	fputc('\n', stderr);
+}
+
 void progress_build(void *arg, const struct build_event *event)
 {
 	struct progress *progress = arg;
@@ -96,6 +111,8 @@ void progress_build(void *arg, const struct build_event *event)
 		text_print_safe(progress->lines->data, progress->lines->len);
 	if (event->kind == BUILD_EVENT_BEGIN)
 		buf_clear(progress->lines);
+	if (event->kind == BUILD_EVENT_EXPLAIN)
+		print_reason(progress, event);
 	if (quiet)
 		return;
 	if (event->kind != BUILD_EVENT_OUTPUT)
@@ -130,6 +147,10 @@ void progress_build(void *arg, const struct build_event *event)
 	case BUILD_EVENT_LINT:
 		lint_print_summary(stderr, event->lint);
 		break;
+	case BUILD_EVENT_REPORT:
+		explain_costs(event->report);
+		break;
+	case BUILD_EVENT_EXPLAIN:
 	case BUILD_EVENT_PLAN:
 		break;
 	}

@@ -14,6 +14,8 @@
  *	steps/<aa>/<hex>	step records, written by builder/
  *	contexts/<hex>		context indexes, written by builder/
  *	fetches/<hex>		what is known of a URL's content, written by builder/
+ *	builds/<hex>		what the last build did and why, written by builder/
+ *	costs/<hex>		what the steps of an image cost, written by builder/
  *	mounts/<hex>/		cache mounts
  *	tmp/<random>/		work in progress; tmp/<random>.lock is held while it is alive
  *	tmp/<random>		a file being written; locked itself while it is alive

@@ -125,6 +125,7 @@ struct sandbox_result {
 	uint64_t wall_ns;
 	uint64_t cpu_ns;      /* user and system, all processes of the step */
 	uint64_t peak_bytes;  /* largest resident set of one process */
+	uint64_t read_bytes, written_bytes; /* from and to block devices */
 };
 
 /*

@@ -420,6 +420,8 @@ static void fill_result(const struct run *run, const struct rusage *usage, uint6
 		.wall_ns = wall_ns,
 		.cpu_ns = timeval_ns(usage->ru_utime) + timeval_ns(usage->ru_stime),
 		.peak_bytes = (uint64_t)usage->ru_maxrss * 1024,
+		.read_bytes = (uint64_t)usage->ru_inblock * 512,
+		.written_bytes = (uint64_t)usage->ru_oublock * 512,
 	};
 }
 

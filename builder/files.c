@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a COPY selected, as text, so that a later build can tell which files changed. A line is
+ *	TYPE MODE OWNER CONTENT OTHER PATH
+ * TYPE is f, d, l, p, c, b, or i for a file of a heredoc or URL; MODE octal; OWNER
+ * "uid:gid"; CONTENT the digest of a file, the target of a link, the number of a device; OTHER the
+ * first digits of a digest over what else counts (attributes, hard links); "-" is what does not
+ * count or is not there. Bytes that would break a line or are no ASCII are \ooo, as in tar.
+ */
+#include "builder/report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "builder/selection.h"
+#include "layers/store.h"
+
+#define OTHER_DIGITS 16
+#define FIELDS	     5
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static void add_escaped(struct buf *out, const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		if (*c <= ' ' || *c >= 0x7f || *c == '\\')
+			buf_addf(out, "\\%03o", (unsigned char)*c);
+		else
+			buf_addch(out, *c);
+	}
+}
+
+static char type_letter(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return 'd';
+	case S_IFLNK:
+		return 'l';
+	case S_IFIFO:
+		return 'p';
+	case S_IFCHR:
+		return 'c';
+	case S_IFBLK:
+		return 'b';
+	default:
+		return 'f';
+	}
+}
+
+static void add_content(const struct node *node, struct buf *text)
+{
+	char digest[DIGEST_TEXT_MAX];
+
+	if (S_ISREG(node->mode))
+		buf_addstr(text, digest_format(&node->digest, digest));
+	else if (S_ISLNK(node->mode))
+		add_escaped(text, node->link);
+	else if (S_ISCHR(node->mode) || S_ISBLK(node->mode))
+		buf_addf(text, "%llu", (unsigned long long)node->rdev);
+	else
+		buf_addch(text, '-');
+}
+
+static void add_file(const struct copy *copy, size_t i, struct buf *text)
+{
+	const struct item *item = &copy->items[i];
+	const struct node *node = item->node;
+	bool has_mode = copy->request.chmod && copy->chmod.octal;
+	char path[NODE_PATH_MAX], hex[DIGEST_HEX_MAX];
+	struct digest other;
+
+	buf_addf(text, "%c ", type_letter(node->mode));
+	if (has_mode || S_ISLNK(node->mode))
+		buf_addstr(text, "- ");
+	else
+		buf_addf(text, "%04o ", node->mode & 07777);
+	if (copy->request.from_root && !copy->request.chown)
+		buf_addf(text, "%u:%u ", node->uid, node->gid);
+	else
+		buf_addstr(text, "- ");
+	add_content(node, text);
+	if (item->passage || item->group || (!S_ISLNK(node->mode) && node->xattrs)) {
+		copy_entry_digest(copy, i, &other);
+		buf_addf(text, " %.*s ", OTHER_DIGITS, digest_hex(&other, hex));
+	} else {
+		buf_addstr(text, " - ");
+	}
+	add_escaped(text, node_path(NULL, node, path));
+	buf_addch(text, '\n');
+}
+
+int files_format(const struct copy *copy, struct buf *text, struct err *err)
+{
+	for (size_t i = 0; i < copy->n_items && !text->overflow; i++)
+		add_file(copy, i, text);
+	for (size_t i = 0; i < copy->request.n_inlines && !text->overflow; i++) {
+		const struct copy_inline *file = &copy->request.inlines[i];
+		char digest[DIGEST_TEXT_MAX];
+		struct digest content;
+
+		digest_of(file->content, file->len, &content);
+		buf_addf(text, "i - - %s - ", digest_format(&content, digest));
+		add_escaped(text, file->name);
+		buf_addch(text, '\n');
+	}
+	for (size_t i = 0; i < copy->request.n_remotes && !text->overflow; i++) {
+		const struct copy_remote *file = &copy->request.remotes[i];
+		char digest[DIGEST_TEXT_MAX];
+
+		buf_addf(text, "i - - %s - ", digest_format(&file->digest, digest));
+		add_escaped(text, file->name);
+		buf_addch(text, '\n');
+	}
+	if (text->overflow)
+		return err_set(err, ERR_LIMIT, "the list of files is larger than %zu bytes",
+			       text->max);
+	return 0;
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+enum field {
+	FIELD_TYPE,
+	FIELD_MODE,
+	FIELD_OWNER,
+	FIELD_CONTENT,
+	FIELD_OTHER,
+};
+
+/* A line, cut up: the fields and path are texts in the list's copy. */
+struct line {
+	const char *fields[FIELDS];
+	const char *path;
+};
+
+struct lines {
+	char *text;
+	struct line *v;
+	size_t n, cap;
+};
+
+static bool cut_line(char *text, struct line *line)
+{
+	for (size_t i = 0; i < FIELDS; i++) {
+		char *blank = strchr(text, ' ');
+
+		if (!blank)
+			return false;
+		*blank = '\0';
+		line->fields[i] = text;
+		text = blank + 1;
+	}
+	line->path = text;
+	return true;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct line *x = a, *y = b;
+	int order = strcmp(x->path, y->path);
+
+	return order ? order : (x->path > y->path) - (x->path < y->path);
+}
+
+static void read_lines(const char *text, struct lines *lines)
+{
+	char *next, *at;
+
+	lines->text = at = xstrdup(text);
+	for (; *at; at = next) {
+		next = at + strcspn(at, "\n");
+		if (*next)
+			*next++ = '\0';
+		lines->v = grow_vector(lines->v, lines->n, &lines->cap, sizeof(*lines->v));
+		if (cut_line(at, &lines->v[lines->n]))
+			lines->n++;
+	}
+	if (lines->n)
+		qsort(lines->v, lines->n, sizeof(*lines->v), compare_lines);
+}
+
+static void lines_release(struct lines *lines)
+{
+	free(lines->text);
+	free(lines->v);
+}
+
+/*
+ * A file that became a link has another mode as well: its type alone is said. Where mode or owner
+ * count in one list only, --chmod or --chown is what changed.
+ */
+static void diff_line(const struct line *old, const struct line *new, struct changes *changes)
+{
+	static const char *const names[] = {
+		[FIELD_TYPE] = "type",	     [FIELD_MODE] = "mode",	   [FIELD_OWNER] = "owner",
+		[FIELD_CONTENT] = "content", [FIELD_OTHER] = "attributes",
+	};
+
+	for (size_t i = 0; i < FIELDS; i++) {
+		if (!strcmp(old->fields[i], new->fields[i]))
+			continue;
+		if ((i == FIELD_MODE || i == FIELD_OWNER) &&
+		    (!strcmp(old->fields[i], "-") || !strcmp(new->fields[i], "-")))
+			continue;
+		changes_add(changes, CHANGE_FILE,
+			    i == FIELD_CONTENT && *new->fields[FIELD_TYPE] == 'l' ? "target"
+										  : names[i],
+			    new->path, old->fields[i], new->fields[i]);
+		if (i == FIELD_TYPE)
+			return;
+	}
+}
+
+void files_diff(const char *old, const char *new, struct changes *changes)
+{
+	struct lines was = { 0 }, is = { 0 };
+	size_t a = 0, b = 0;
+
+	read_lines(old, &was);
+	read_lines(new, &is);
+	while (a < was.n || b < is.n) {
+		int order = a == was.n ? 1 : b == is.n ? -1 : strcmp(was.v[a].path, is.v[b].path);
+
+		if (order < 0) {
+			changes_add(changes, CHANGE_FILE, "content", was.v[a].path,
+				    was.v[a].fields[FIELD_CONTENT], NULL);
+			a++;
+		} else if (order > 0) {
+			changes_add(changes, CHANGE_FILE, "content", is.v[b].path, NULL,
+				    is.v[b].fields[FIELD_CONTENT]);
+			b++;
+		} else {
+			diff_line(&was.v[a++], &is.v[b++], changes);
+		}
+	}
+	lines_release(&was);
+	lines_release(&is);
+}
+
+static int read_blob(struct store *store, const char *name, struct buf *text, struct err *err)
+{
+	struct digest digest;
+
+	buf_init(text, FILES_MAX);
+	if (digest_parse(name, &digest, err) < 0)
+		return -1;
+	return blob_read(store, &digest, text, err);
+}
+
+int files_diff_blobs(struct store *store, const char *old, const char *new, struct changes *changes,
+		     struct err *err)
+{
+	cleanup_buf struct buf was = { 0 }, is = { 0 };
+
+	if (read_blob(store, old, &was, err) < 0 || read_blob(store, new, &is, err) < 0)
+		return -1;
+	files_diff(was.data, is.data, changes);
+	return 0;
+}

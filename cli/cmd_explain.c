@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* explain: what the last build of a context did, and why. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/internal.h"
+
+#define STDIN_CONTEXT "standard input" /* as build_context_open() calls it */
+
+/* What the context is called: of what is here its absolute path. */
+static char *context_name(const char *path, bool *ret_local)
+{
+	struct stat st;
+
+	*ret_local = false;
+	if (!strcmp(path, "-"))
+		return xstrdup(STDIN_CONTEXT);
+	if (stat(path, &st) < 0)
+		return strstr(path, "://") || strchr(path, '@') ? xstrdup(path) : NULL;
+	*ret_local = S_ISDIR(st.st_mode);
+	return realpath(path, NULL);
+}
+
+/* The Dockerfile that `build` would take of a directory; it may be gone since. */
+static char *local_dockerfile(const char *context, const char *file)
+{
+	char *path;
+
+	if (file) {
+		path = realpath(file, NULL);
+		return path ? path : xstrdup(file);
+	}
+	path = xasprintf("%s/Dockerfile", context);
+	if (access(path, F_OK) < 0) {
+		cleanup_free char *lower = xasprintf("%s/dockerfile", context);
+
+		if (access(lower, F_OK) == 0) {
+			free(path);
+			return steal_pointer(&lower);
+		}
+	}
+	return path;
+}
+
+/*
+ * The last build of the context. What lies elsewhere may be a Dockerfile by itself, or a tree with
+ * one in it: only the record knows.
+ */
+static int find(struct store *store, const char *context, const char *file, bool local,
+		struct build_report **ret_report, struct err *err)
+{
+	cleanup_free char *path = NULL;
+
+	if (file && !strcmp(file, "-"))
+		return build_explain(store, context, NULL, ret_report, err);
+	path = local ? local_dockerfile(context, file) : xstrdup(file ? file : "Dockerfile");
+	if (build_explain(store, context, path, ret_report, err) == 0)
+		return 0;
+	if (local || file || err->kind != ERR_NOT_FOUND)
+		return -1;
+	return build_explain(store, context, NULL, ret_report, err);
+}
+
+static int explain(struct cli *cli, const char *path, const char *file, const char *format,
+		   struct err *err)
+{
+	cleanup_with(build_report_free) struct build_report *report = NULL;
+	cleanup_free char *context = NULL;
+	struct store *store;
+	bool local;
+
+	context = context_name(path, &local);
+	if (!context)
+		return err_os(err, "open the build context \"%s\"", path);
+	if (cli_store(cli, &store, err) < 0)
+		return -1;
+	if (find(store, context, file, local, &report, err) < 0) {
+		if (err->kind != ERR_NOT_FOUND)
+			return -1;
+		return err_set(err, ERR_NOT_FOUND,
+			       "no build of %s is known with %s: -f names another Dockerfile",
+			       context, file ? file : "its Dockerfile");
+	}
+	return explain_print(cli, report, format, false, err);
+}
+
+int cmd_explain(struct cli *cli, int argc, char **argv, struct err *err)
+{
+	const char *file = NULL, *format = NULL;
+	const struct opt opts[] = {
+		{ "file", 'f', OPT_STRING, &file, "FILE",
+		  "the Dockerfile (default: PATH/Dockerfile; - for standard input)" },
+		{ "format", 0, OPT_STRING, &format, "FORMAT", "text (default) or json" },
+	};
+	bool help;
+
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+		return -1;
+	if (help)
+		return EXIT_OK;
+	if (argc > 2)
+		return cli_usage(cli, err, "explain takes at most one context");
+	return explain(cli, argc == 2 ? argv[1] : ".", file, format, err);
+}
