@@ -270,8 +270,10 @@ int git_checkout(const struct git *git, const struct git_commit *commit, struct 
 		 struct err *err)
 {
 	struct tree tree = TREE_INIT;
-	int rc = scratch_open(git->store, &tree.scratch, err);
+	int rc = check_network(git, err);
 
+	if (rc == 0)
+		rc = scratch_open(git->store, &tree.scratch, err);
 	if (rc == 0 && mkdirat(tree.scratch->dir_fd, "tree", 0755) < 0)
 		rc = err_os(err, "make a directory in the store");
 	if (rc == 0) {

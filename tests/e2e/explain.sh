@@ -285,6 +285,9 @@ check 'offline: no password is told' fails 1 grep -q secret "$scratch/said"
 check 'offline: a repository' fails 1 cbuild build --offline - <<<'FROM scratch
 ADD https://localhost:1/a.git /'
 check 'offline: whose' grep -qE 'Dockerfile.*:2.*localhost:1/a.git.*--offline' "$scratch/said"
+check 'offline: a commit' fails 1 cbuild build --offline - <<<'FROM scratch
+ADD http://localhost:1/a.git#0123456789012345678901234567890123456789 /a'
+check 'offline: of whom' grep -qE 'Dockerfile.*:2.*localhost:1/a.git.*--offline' "$scratch/said"
 check 'offline: a context' fails 1 cbuild build --offline https://localhost:1/context.tar
 check 'offline: its name' grep -q 'localhost:1/context.tar.*--offline' "$scratch/said"
 check 'plan: a URL that was never fetched' says '^step 2 ADD http.*: not in the store' \
