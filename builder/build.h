@@ -68,6 +68,7 @@ struct build_options {
 	bool no_cache;
 	struct strv no_cache_stages; /* names or numbers of stages whose steps are all run */
 	bool offline;		     /* an attempt to use the network is an error */
+	bool planning; /* build_plan() is meant: remote contexts are refused, not fetched */
 	bool explain;		     /* BUILD_EVENT_EXPLAIN is wanted */
 	enum sandbox_network network; /* default of RUN */
 	const char *resolv_conf;

@@ -105,6 +105,9 @@ static int ask(const struct fetch *fetch, struct transport_file *known, struct e
 
 int remote_allowed(const struct build_options *options, const char *who, struct err *err)
 {
+	if (options->planning)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "%s is remote, and a plan does not use the network", who);
 	if (!options->offline)
 		return 0;
 	return err_set(err, ERR_DENIED, "%s: the network is needed, and --offline was given", who);

@@ -197,6 +197,7 @@ static int plan(struct cli *cli, const struct build_flags *flags, struct build_t
 
 	if (flags->check || flags->call)
 		return cli_usage(cli, err, "--check and --call are options of build, not of plan");
+	options->planning = true;
 	if (fill_options(cli, flags, things, options, err) < 0 ||
 	    cli_store(cli, &options->store, err) < 0 ||
 	    build_input_read(cli, options, context, flags->file, NULL, NULL, &things->input, err) <

@@ -28,8 +28,8 @@
 static const char store_format[] = "cbuild store 1\n";
 
 static const char *const store_directories[] = {
-	"blobs", "blobs/sha256", "images",   "images/ids", "images/names", "layers",
-	"trees", "steps",	 "contexts", "fetches",	   "mounts",	   "tmp",
+	"blobs", "blobs/sha256", "images",  "images/ids", "images/names", "layers", "trees",
+	"steps", "contexts",	 "fetches", "builds",	  "costs",	  "mounts", "tmp",
 	"locks",
 };
 

@@ -1072,6 +1072,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_run__steps_run_side_by_side),
 	};
 
+	signal(SIGINT, SIG_DFL); /* a shell that started us in the background ignores it */
 	if (argc == 2 && !strcmp(argv[1], "--inside"))
 		return be_inside();
 	if (access(BUSYBOX, X_OK) < 0) {
