@@ -83,14 +83,9 @@ int cmd_save(struct cli *cli, int argc, char **argv, struct err *err)
 	cleanup_free struct archive_image *images = NULL;
 	cleanup_strv struct strv names = STRV_INIT;
 	struct store *store;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc < 2)
-		return cli_usage(cli, err, "save needs at least one image");
 	if (format_name && (!strcmp(format_name, "oci") || !strcmp(format_name, "oci-archive")))
 		format = ARCHIVE_OCI;
 	else if (format_name && strcmp(format_name, "docker") &&
@@ -135,14 +130,9 @@ int cmd_load(struct cli *cli, int argc, char **argv, struct err *err)
 	};
 	cleanup_fd int opened = -1;
 	struct store *store;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 1)
-		return cli_usage(cli, err, "load takes no arguments (use -i FILE)");
 	if (!input && isatty(STDIN_FILENO))
 		return cli_usage(cli, err,
 				 "requested load from standard input, which is a terminal");
@@ -226,16 +216,9 @@ int cmd_import(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "platform", 0, OPT_STRING, &flags.platform, "OS/ARCH", "platform of the image" },
 	};
 	int status = -1;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) == 0) {
-		if (help)
-			status = EXIT_OK;
-		else if (argc < 2 || argc > 3)
-			cli_usage(cli, err, "import needs a file (or -) and maybe a name");
-		else
-			status = import(cli, &flags, argv[1], argc == 3 ? argv[2] : NULL, err);
-	}
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) == 0)
+		status = import(cli, &flags, argv[1], argc == 3 ? argv[2] : NULL, err);
 	strv_release(&flags.changes);
 	return status;
 }

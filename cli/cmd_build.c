@@ -334,21 +334,11 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 	};
 	struct build_options options = { .context_fd = -1 };
 	struct build_things things = { .hosts = NULL };
-	bool help;
 	int status = -1;
 
 	build_input_init(&things.input);
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) == 0) {
-		if (help)
-			status = EXIT_OK;
-		else if (argc != 2)
-			cli_usage(cli, err,
-				  "%s needs exactly one context: a directory, a tar, a URL, or - "
-				  "(got %d)",
-				  cli->command->name, argc - 1);
-		else
-			status = function(cli, &flags, &things, argv[1], &options, err);
-	}
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) == 0)
+		status = function(cli, &flags, &things, argv[1], &options, err);
 	strv_release(&options.build_args);
 	strv_release(&options.labels);
 	strv_release(&options.tags);

@@ -96,13 +96,8 @@ int cmd_explain(struct cli *cli, int argc, char **argv, struct err *err)
 		  "the Dockerfile (default: PATH/Dockerfile; - for standard input)" },
 		{ "format", 0, OPT_STRING, &format, "FORMAT", "text (default) or json" },
 	};
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc > 2)
-		return cli_usage(cli, err, "explain takes at most one context");
 	return explain(cli, argc == 2 ? argv[1] : ".", file, format, err);
 }

@@ -161,13 +161,8 @@ int cmd_history(struct cli *cli, int argc, char **argv, struct err *err)
 		  "show what the steps took: time, cpu, memory, bytes read and written" },
 		{ "format", 0, OPT_STRING, &flags.format, "TEMPLATE", "print each by a template" },
 	};
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 2)
-		return cli_usage(cli, err, "history needs exactly one image");
 	return history(cli, &flags, argv[1], err);
 }

@@ -215,16 +215,9 @@ int cmd_images(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "format", 0, OPT_STRING, &flags.format, "TEMPLATE", "print each by a template" },
 	};
 	int status = -1;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) == 0) {
-		if (help)
-			status = EXIT_OK;
-		else if (argc > 2)
-			cli_usage(cli, err, "images takes at most one name");
-		else
-			status = list_images(cli, &flags, argc == 2 ? argv[1] : NULL, err);
-	}
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) == 0)
+		status = list_images(cli, &flags, argc == 2 ? argv[1] : NULL, err);
 	strv_release(&flags.filters);
 	return status;
 }

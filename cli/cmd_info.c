@@ -69,14 +69,9 @@ int cmd_info(struct cli *cli, int argc, char **argv, struct err *err)
 	};
 	cleanup_json json_t *info = NULL;
 	struct store *store;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 1)
-		return cli_usage(cli, err, "info takes no arguments");
 	if (cli_store(cli, &store, err) < 0 || info_json(store, &info, err) < 0)
 		return -1;
 	if (format)
@@ -94,14 +89,9 @@ int cmd_version(struct cli *cli, int argc, char **argv, struct err *err)
 	char platform_text[PLATFORM_TEXT_MAX];
 	cleanup_json json_t *version = NULL;
 	struct platform platform;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 1)
-		return cli_usage(cli, err, "version takes no arguments");
 	platform_host(&platform);
 	platform_format(&platform, platform_text);
 	version = json_pack("{s:{s:s, s:s}}", "Client", "Version", PACKAGE_VERSION, "Platform",
@@ -127,7 +117,7 @@ static int read_text(const char *path, struct buf *text, struct err *err)
 
 int cmd_parse(struct cli *cli, int argc, char **argv, struct err *err)
 {
-	bool as_json = false, help;
+	bool as_json = false;
 	const struct opt opts[] = {
 		{ "json", 0, OPT_BOOL, &as_json, NULL, "as JSON (the one form there is)" },
 	};
@@ -137,12 +127,10 @@ int cmd_parse(struct cli *cli, int argc, char **argv, struct err *err)
 	cleanup_buf struct buf text;
 
 	buf_init(&text, DOCKERFILE_MAX);
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 2 || !as_json)
-		return cli_usage(cli, err, "parse needs --json and one file, or -");
+	if (!as_json)
+		return cli_usage(cli, err, "parse needs --json");
 	if (read_text(argv[1], &text, err) < 0 ||
 	    dockerfile_parse(strcmp(argv[1], "-") ? argv[1] : "Dockerfile", text.data, text.len,
 			     &dockerfile, err) < 0)

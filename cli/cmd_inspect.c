@@ -180,15 +180,10 @@ int cmd_inspect(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "format", 'f', OPT_STRING, &format, "TEMPLATE", "print each by a template" },
 		{ "type", 0, OPT_STRING, &type, "TYPE", "image: nothing else can be inspected" },
 	};
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
 	if (type && strcmp(type, "image"))
 		return cli_usage(cli, err, "--type: expected image, got \"%s\"", type);
-	if (argc < 2)
-		return cli_usage(cli, err, "inspect needs at least one image");
 	return inspect(cli, format, argc, argv, err);
 }

@@ -14,14 +14,9 @@ int cmd_tag(struct cli *cli, int argc, char **argv, struct err *err)
 	cleanup_strv struct strv names = STRV_INIT;
 	struct store *store;
 	struct digest id;
-	bool help;
 
-	if (opts_parse(cli, NULL, 0, false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, NULL, 0, &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 3)
-		return cli_usage(cli, err, "tag needs a source and a target");
 	if (cli_name(cli, argv[2], &names, err) < 0 || cli_store(cli, &store, err) < 0 ||
 	    build_find_image(store, argv[1], &id, err) < 0 ||
 	    image_tag(store, names.v[0], &id, NULL, err) < 0)
@@ -122,19 +117,15 @@ static int remove_one(struct store *store, const char *given, bool force, struct
 
 int cmd_rmi(struct cli *cli, int argc, char **argv, struct err *err)
 {
-	bool force = false, help, failed = false;
+	bool force = false, failed = false;
 	const struct opt opts[] = {
 		{ "force", 'f', OPT_BOOL, &force, NULL,
 		  "remove all names of an id; absent images are no error" },
 	};
 	struct store *store;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc < 2)
-		return cli_usage(cli, err, "rmi needs at least one image");
 	if (cli_store_alone(cli, &store, err) < 0)
 		return -1;
 	for (int i = 1; i < argc; i++) {

@@ -116,16 +116,9 @@ int cmd_run(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "rm", 0, OPT_BOOL, &flags.rm, NULL, NULL }, /* always so: nothing is kept */
 	};
 	int status = -1;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), true, &argc, argv, &help, err) == 0) {
-		if (help)
-			status = EXIT_OK;
-		else if (argc < 2)
-			cli_usage(cli, err, "run needs an image");
-		else
-			status = run(cli, &flags, argc, argv, err);
-	}
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) == 0)
+		status = run(cli, &flags, argc, argv, err);
 	strv_release(&flags.env);
 	strv_release(&flags.volumes);
 	return status;

@@ -91,14 +91,9 @@ int cmd_pull(struct cli *cli, int argc, char **argv, struct err *err)
 		  "=false: the registry may be plain HTTP or have an unknown certificate" },
 		{ "authfile", 0, OPT_STRING, &flags.authfile, "FILE", "credentials of registries" },
 	};
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 2)
-		return cli_usage(cli, err, "pull needs exactly one name");
 	return pull(cli, &flags, argv[1], err);
 }
 
@@ -208,14 +203,9 @@ int cmd_push(struct cli *cli, int argc, char **argv, struct err *err)
 	struct transport_options options;
 	struct reference reference;
 	struct store *store;
-	bool help;
 
-	if (opts_parse(cli, opts, ARRAY_SIZE(opts), false, &argc, argv, &help, err) < 0)
+	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (help)
-		return EXIT_OK;
-	if (argc != 2)
-		return cli_usage(cli, err, "push needs exactly one name");
 	options = cli_transport(cli);
 	apply(&flags, &options);
 	if (parse_name(cli, argv[1], &reference, err) < 0 ||

@@ -37,6 +37,7 @@ struct cli {
 	char *helper;		 /* path of cbuild-registry */
 	struct strv environment; /* for the helper */
 	bool usage;		 /* the error is the command line's */
+	bool helped;		 /* help was asked for and printed: nothing is left to do */
 };
 
 /* --- commands (main.c) -------------------------------------------------------------------------
@@ -51,6 +52,9 @@ struct command {
 	command_function *function;
 	const char *synopsis; /* "build [OPTIONS] PATH | -" without the program */
 	const char *summary;
+	int operands, operands_max; /* how many words it takes beside options */
+	const char *operands_text;  /* "needs exactly one image" */
+	bool operand_ends_options;  /* run IMAGE COMMAND --flag */
 };
 
 command_function cmd_build, cmd_explain, cmd_history, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_load,
@@ -93,12 +97,12 @@ struct opt {
 };
 
 /*
- * Parse argv[1..]. Positional arguments are left in argv[1..*argc-1]. With `stop`, the first
- * positional ends the options (cbuild run IMAGE COMMAND --flag). --help prints the help and sets
- * *ret_help. Unknown options are usage errors with a suggestion.
+ * Parse argv[1..]. Operands are left in argv[1..*argc-1], as many as the command takes. Unknown
+ * options, with a suggestion, and a wrong number of operands are usage errors. --help prints the
+ * help, sets cli->helped and is -1 as well: the command returns, and main makes it a success.
  */
-int opts_parse(struct cli *cli, const struct opt *opts, size_t n, bool stop, int *argc, char **argv,
-	       bool *ret_help, struct err *err);
+int opts_parse(struct cli *cli, const struct opt *opts, size_t n, int *argc, char **argv,
+	       struct err *err);
 
 /* --- text (text.c, table.c, template.c) */
 

@@ -19,27 +19,43 @@
 extern char **environ;
 
 static const struct command commands[] = {
-	{ "build", cmd_build, "build [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile" },
+	{ "build", cmd_build, "build [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile",
+	  1, 1, "needs exactly one context: a directory, a tar, a URL, or -", false },
 	{ "explain", cmd_explain, "explain [OPTIONS] [PATH]",
-	  "Show why the steps of the last build ran" },
-	{ "history", cmd_history, "history [OPTIONS] IMAGE", "Show the history of an image" },
-	{ "images", cmd_images, "images [OPTIONS] [REPOSITORY[:TAG]]", "List images" },
+	  "Show why the steps of the last build ran", 0, 1, "takes at most one context", false },
+	{ "history", cmd_history, "history [OPTIONS] IMAGE", "Show the history of an image", 1, 1,
+	  "needs exactly one image", false },
+	{ "images", cmd_images, "images [OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1,
+	  "takes at most one name", false },
 	{ "import", cmd_import, "import [OPTIONS] FILE|- [REPOSITORY[:TAG]]",
-	  "Make an image from the tar of a root file system" },
-	{ "info", cmd_info, "info", "Show the store and what this machine allows" },
-	{ "inspect", cmd_inspect, "inspect [OPTIONS] IMAGE...", "Show images in detail, as JSON" },
-	{ "load", cmd_load, "load [OPTIONS]", "Load images from an archive" },
-	{ "parse", cmd_parse, "parse --json FILE|-", "Print the syntax tree of a Dockerfile" },
+	  "Make an image from the tar of a root file system", 1, 2,
+	  "needs a file (or -) and maybe a name", false },
+	{ "info", cmd_info, "info", "Show the store and what this machine allows", 0, 0,
+	  "takes no arguments", false },
+	{ "inspect", cmd_inspect, "inspect [OPTIONS] IMAGE...", "Show images in detail, as JSON", 1,
+	  INT_MAX, "needs at least one image", false },
+	{ "load", cmd_load, "load [OPTIONS]", "Load images from an archive", 0, 0,
+	  "takes no arguments (use -i FILE)", false },
+	{ "parse", cmd_parse, "parse --json FILE|-", "Print the syntax tree of a Dockerfile", 1, 1,
+	  "needs one file, or -", false },
 	{ "plan", cmd_plan, "plan [OPTIONS] PATH | -",
-	  "Show what a build would run, and why; run nothing" },
-	{ "pull", cmd_pull, "pull [OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry" },
-	{ "push", cmd_push, "push [OPTIONS] NAME[:TAG]", "Send an image to a registry" },
-	{ "rmi", cmd_rmi, "rmi [OPTIONS] IMAGE...", "Remove images" },
+	  "Show what a build would run, and why; run nothing", 1, 1,
+	  "needs exactly one context: a directory, a tar, a URL, or -", false },
+	{ "pull", cmd_pull, "pull [OPTIONS] NAME[:TAG|@DIGEST]", "Fetch an image from a registry",
+	  1, 1, "needs exactly one name", false },
+	{ "push", cmd_push, "push [OPTIONS] NAME[:TAG]", "Send an image to a registry", 1, 1,
+	  "needs exactly one name", false },
+	{ "rmi", cmd_rmi, "rmi [OPTIONS] IMAGE...", "Remove images", 1, INT_MAX,
+	  "needs at least one image", false },
 	{ "run", cmd_run, "run [OPTIONS] IMAGE [COMMAND] [ARG...]",
-	  "Run an image in the foreground, in the sandbox of RUN" },
-	{ "save", cmd_save, "save [OPTIONS] IMAGE...", "Write images to an archive" },
-	{ "tag", cmd_tag, "tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image a name" },
-	{ "version", cmd_version, "version", "Show the version" },
+	  "Run an image in the foreground, in the sandbox of RUN", 1, INT_MAX, "needs an image",
+	  true },
+	{ "save", cmd_save, "save [OPTIONS] IMAGE...", "Write images to an archive", 1, INT_MAX,
+	  "needs at least one image", false },
+	{ "tag", cmd_tag, "tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Give an image a name", 2, 2,
+	  "needs a source and a target", false },
+	{ "version", cmd_version, "version", "Show the version", 0, 0, "takes no arguments",
+	  false },
 };
 
 static const struct command *find_command(const char *name)
@@ -228,6 +244,7 @@ static int global_options(struct cli *cli, int *argc, char ***argv, bool *ret_do
 static int run(struct cli *cli, int argc, char **argv, struct err *err)
 {
 	bool done;
+	int status;
 
 	if (global_options(cli, &argc, &argv, &done, err) < 0)
 		return -1;
@@ -245,7 +262,8 @@ static int run(struct cli *cli, int argc, char **argv, struct err *err)
 	}
 	if (!*cli->root)
 		return cli_usage(cli, err, "--root: the path is empty");
-	return cli->command->function(cli, argc, argv, err);
+	status = cli->command->function(cli, argc, argv, err);
+	return cli->helped ? EXIT_OK : status;
 }
 
 /* Descriptors 0 to 2 exist, so that no file of ours becomes one of them. */

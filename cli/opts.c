@@ -135,25 +135,34 @@ static int parse_short(struct cli *cli, const struct opt *opts, size_t n, int ar
 	return 0;
 }
 
-int opts_parse(struct cli *cli, const struct opt *opts, size_t n, bool stop, int *argc, char **argv,
-	       bool *ret_help, struct err *err)
+static int check_operands(struct cli *cli, int n, struct err *err)
+{
+	const struct command *command = cli->command;
+
+	if (n >= command->operands && n <= command->operands_max)
+		return 0;
+	return cli_usage(cli, err, "%s %s (got %d)", command->name, command->operands_text, n);
+}
+
+int opts_parse(struct cli *cli, const struct opt *opts, size_t n, int *argc, char **argv,
+	       struct err *err)
 {
 	int kept = 1;
 
-	*ret_help = false;
 	for (int i = 1; i < *argc; i++) {
 		const char *word = argv[i];
+		bool ended = cli->command->operand_ends_options && kept > 1;
 		int status = 0;
 
-		if (!strcmp(word, "--") || (stop && kept > 1)) {
-			for (i += !strcmp(word, "--") && !(stop && kept > 1); i < *argc; i++)
+		if (!strcmp(word, "--") || ended) {
+			for (i += !ended; i < *argc; i++)
 				argv[kept++] = argv[i];
 			break;
 		}
 		if (!strcmp(word, "--help")) {
 			print_help(cli, opts, n);
-			*ret_help = true;
-			return 0;
+			cli->helped = true;
+			return -1;
 		}
 		if (word[0] == '-' && word[1] == '-')
 			status = parse_long(cli, opts, n, *argc, argv, &i, err);
@@ -166,5 +175,5 @@ int opts_parse(struct cli *cli, const struct opt *opts, size_t n, bool stop, int
 	}
 	argv[kept] = NULL;
 	*argc = kept;
-	return 0;
+	return check_operands(cli, kept - 1, err);
 }
