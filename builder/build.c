@@ -298,6 +298,13 @@ static int tag(struct builder *builder, const struct digest *id, bool *ret_chang
 	return 0;
 }
 
+static int sync_store(const struct build_options *options, struct err *err)
+{
+	if (options->no_sync)
+		return store_put_off_sync(options->store, err);
+	return store_sync(options->store, err);
+}
+
 static int publish(struct builder *builder, struct build_result *result, struct err *err)
 {
 	const struct build_options *options = builder->options;
@@ -309,14 +316,15 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 	stage->image->has_created = true;
 	if (add_labels(stage->image, &options->labels, err) < 0)
 		return -1;
-	known = !builder->executed && is_known(options->store, stage->image);
+	known = !builder->executed && is_known(options->store, stage->image) &&
+		(options->no_sync || store_is_synced(options->store));
 	if (image_put(options->store, stage->image, &result->id, err) < 0 ||
-	    (!known && store_sync(options->store, err) < 0) ||
+	    (!known && sync_store(options, err) < 0) ||
 	    tag(builder, &result->id, &tagged, err) < 0)
 		return -1;
 	if (!known && stage_save_costs(options->store, stage, &result->id, &late) < 0)
 		builder_warn(builder, "the costs of the image were not kept: %s", late.message);
-	return tagged ? store_sync(options->store, err) : 0;
+	return tagged ? sync_store(options, err) : 0;
 }
 
 void builder_release(struct builder *builder)

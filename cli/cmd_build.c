@@ -18,7 +18,7 @@
 struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
-	const char *call, *format;
+	const char *call, *format, *sync;
 	struct strv no_cache_filter;
 	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain;
 	struct grant_flags grants;
@@ -58,6 +58,14 @@ static int parse_pull(struct cli *cli, const char *text, enum build_pull *ret_pu
 				 "--pull: expected always, missing, newer or never, got \"%s\"",
 				 text);
 	return 0;
+}
+
+static int parse_sync(struct cli *cli, const char *text, bool *ret_no_sync, struct err *err)
+{
+	*ret_no_sync = text && !strcmp(text, "none");
+	if (!text || *ret_no_sync || !strcmp(text, "build"))
+		return 0;
+	return cli_usage(cli, err, "--sync: expected build or none, got \"%s\"", text);
 }
 
 static int parse_progress(struct cli *cli, const struct build_flags *flags,
@@ -117,6 +125,7 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 
 	if (cli_network(cli, flags->network, &options->network, err) < 0 ||
 	    parse_pull(cli, flags->pull, &options->pull, err) < 0 ||
+	    parse_sync(cli, flags->sync, &options->no_sync, err) < 0 ||
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
 	    cli_hosts(cli, &flags->add_hosts, &things->hosts, err) < 0 ||
 	    grants_parse(cli, &flags->grants, &things->grants, err) < 0)
@@ -296,6 +305,9 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 		  "fetch bases: always (bare --pull), missing (default), newer or never" },
 		{ "offline", 0, OPT_BOOL, &flags.offline, NULL,
 		  "an attempt to use the network is an error" },
+		{ "sync", 0, OPT_STRING, &flags.sync, "WHEN",
+		  "write to the disk before the end: build (default), or none: leave it to the "
+		  "system" },
 		{ "label", 0, OPT_LIST, &flags.labels, "NAME=VALUE",
 		  "label of the image (repeatable)" },
 		{ "platform", 0, OPT_STRING, &flags.platform, "OS/ARCH", "platform to build for" },

@@ -33,6 +33,9 @@ static const char *const store_directories[] = {
 	"locks",
 };
 
+/* Stands in the store while what a build wrote was not synced on purpose. */
+#define UNSYNCED "unsynced"
+
 struct store {
 	char *path;
 	int dir_fd;
@@ -218,9 +221,24 @@ int store_sync(struct store *store, struct err *err)
 		return err_set(err, ERR_CORRUPT,
 			       "%s: an earlier sync failed, what was written since is not safe",
 			       store->path);
+	unlinkat(store->dir_fd, UNSYNCED, 0); /* first: who puts off from now on leaves it again */
 	if (syncfs(store->dir_fd) < 0) {
+		struct err ignored = ERR_INIT;
+
 		store->sync_failed = true;
-		return err_os(err, "sync %s", store->path);
+		err_os(err, "sync %s", store->path);
+		store_put_off_sync(store, &ignored);
+		return -1;
 	}
 	return boot_note_sync(store, began, err);
+}
+
+int store_put_off_sync(struct store *store, struct err *err)
+{
+	return file_replace_at(store->dir_fd, UNSYNCED, "", 0, 0600, false, err);
+}
+
+bool store_is_synced(const struct store *store)
+{
+	return faccessat(store->dir_fd, UNSYNCED, F_OK, 0) < 0;
 }

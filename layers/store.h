@@ -54,6 +54,13 @@ const char *store_path(const struct store *store); /* absolute, for messages */
  */
 int store_sync(struct store *store, struct err *err);
 
+/*
+ * Leave that to a later command: until store_sync() has succeeded, here or in another process,
+ * store_is_synced() is false, and a power cut may take what is young.
+ */
+int store_put_off_sync(struct store *store, struct err *err);
+bool store_is_synced(const struct store *store);
+
 /* --- blobs ---------------------------------------------------------------------------------- */
 
 struct blob_writer;

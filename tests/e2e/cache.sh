@@ -71,6 +71,19 @@ check 'and is in the image' says 'Howdy, world' cbuild run after
 touch "$scratch/hello/greeting.in"
 cbuild -t touched "$scratch/hello" >/dev/null 2>&1
 check 'a new mtime changes nothing' equal "$(image_id after)" "$(image_id touched)"
+
+# --sync: one syncfs for what is new, none when asked, and then by the next build.
+cp -r "$scratch/hello" "$scratch/synced"
+syncs() { traced syncfs "$CBUILD" --root "$store" "$@" "$scratch/synced" | grep -c syncfs; }
+echo one >"$scratch/synced/greeting.in"
+check 'a build is synced' test "$(syncs -t s1)" -gt 0
+check 'an unchanged one is not' equal 0 "$(syncs -t s1)"
+echo two >"$scratch/synced/greeting.in"
+check '--sync=none syncs nothing' equal 0 "$(syncs -t s1 --sync=none)"
+check 'nor when it was built' equal 0 "$(syncs -t s1 --sync=none)"
+check 'the next build does' test "$(syncs -t s1)" -gt 0
+check 'once' equal 0 "$(syncs -t s1)"
+check '--sync=maybe is refused' fails 2 cbuild --sync=maybe "$scratch/synced"
 registry_stop
 check 'the registry is not needed any more' cbuild -t offline "$scratch/hello"
 check 'nor for the same image' equal "$(image_id after)" "$(image_id offline)"
