@@ -264,8 +264,7 @@ static void release_one(struct step_mount *mount)
 	copy_free(mount->copy);
 	free(mount->pattern);
 	origin_release(&mount->origin);
-	if (mount->lock_fd >= 0)
-		close(mount->lock_fd);
+	store_unlock(&mount->lock_fd);
 	mount_request_release(&mount->request);
 }
 
