@@ -86,6 +86,15 @@ int child_wait(struct child *child, void *result, size_t result_size, struct err
 	return status;
 }
 
+void child_kill(struct child *child)
+{
+	/* its pipe says nothing about its end: other children may have inherited that */
+	kill(child->pid, SIGKILL);
+	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	close(child->pipe_fd);
+}
+
 int child_call(child_function *function, void *arg, void *result, size_t result_size,
 	       struct err *err)
 {

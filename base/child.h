@@ -32,6 +32,9 @@ int child_start(struct child *child, child_function *function, void *arg, size_t
 /* Wait for it. The error is the child's own, or ERR_FAILED when it died. */
 int child_wait(struct child *child, void *result, size_t result_size, struct err *err);
 
+/* End it by force. */
+void child_kill(struct child *child);
+
 /* Start and wait. */
 int child_call(child_function *function, void *arg, void *result, size_t result_size,
 	       struct err *err);

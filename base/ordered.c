@@ -7,11 +7,11 @@
 #include "base/ordered.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/pool.h"
 
 struct slot {
 	void *job;
@@ -29,11 +29,10 @@ struct ordered {
 	size_t depth;
 	size_t n_put, n_taken, n_delivered;
 	bool stop;
-	pthread_t *threads;
-	unsigned n_threads;
+	struct pool *pool; /* NULL with one worker */
 };
 
-static void *run_worker(void *arg)
+static void run_worker(void *arg)
 {
 	struct ordered *ordered = arg;
 
@@ -55,20 +54,6 @@ static void *run_worker(void *arg)
 		pthread_cond_signal(&ordered->done);
 	}
 	pthread_mutex_unlock(&ordered->lock);
-	return NULL;
-}
-
-static void start_threads(struct ordered *ordered, unsigned workers)
-{
-	sigset_t all, old;
-
-	ordered->threads = xcalloc(workers, sizeof(*ordered->threads));
-	sigfillset(&all); /* signals stay the main thread's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (ordered->n_threads < workers && pthread_create(&ordered->threads[ordered->n_threads],
-							      NULL, run_worker, ordered) == 0)
-		ordered->n_threads++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 struct ordered *ordered_new(unsigned workers, ordered_work *work, ordered_deliver *deliver,
@@ -85,7 +70,7 @@ struct ordered *ordered_new(unsigned workers, ordered_work *work, ordered_delive
 	pthread_cond_init(&ordered->came, NULL);
 	pthread_cond_init(&ordered->done, NULL);
 	if (workers > 1)
-		start_threads(ordered, workers);
+		ordered->pool = pool_open(workers, run_worker, ordered);
 	return ordered;
 }
 
@@ -114,7 +99,7 @@ int ordered_put(struct ordered *ordered, void *job, struct err *err)
 {
 	struct slot *slot;
 
-	if (!ordered->n_threads) {
+	if (!ordered->pool || !pool_size(ordered->pool)) {
 		if (ordered->work(job, err) < 0)
 			return -1;
 		return ordered->deliver(ordered->arg, job, err);
@@ -148,12 +133,10 @@ void ordered_free(struct ordered *ordered)
 	ordered->stop = true;
 	pthread_cond_broadcast(&ordered->came);
 	pthread_mutex_unlock(&ordered->lock);
-	for (unsigned i = 0; i < ordered->n_threads; i++)
-		pthread_join(ordered->threads[i], NULL);
+	pool_close(ordered->pool);
 	pthread_cond_destroy(&ordered->came);
 	pthread_cond_destroy(&ordered->done);
 	pthread_mutex_destroy(&ordered->lock);
-	free(ordered->threads);
 	free(ordered->slots);
 	free(ordered);
 }

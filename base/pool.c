@@ -23,7 +23,57 @@ struct shared {
 	struct err err;
 };
 
-static void *work(void *arg)
+struct pool {
+	pool_thread *function;
+	void *arg;
+	pthread_t *threads;
+	unsigned n;
+};
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+static void *begin(void *arg)
+{
+	struct pool *pool = arg;
+
+	pool->function(pool->arg);
+	return NULL;
+}
+
+struct pool *pool_open(unsigned n, pool_thread *function, void *arg)
+{
+	struct pool *pool = xcalloc(1, sizeof(*pool));
+	sigset_t all, old;
+
+	pool->function = function;
+	pool->arg = arg;
+	pool->threads = xcalloc(n + 1, sizeof(*pool->threads));
+	sigfillset(&all); /* signals stay the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (pool->n < n && pthread_create(&pool->threads[pool->n], NULL, begin, pool) == 0)
+		pool->n++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return pool;
+}
+
+unsigned pool_size(const struct pool *pool)
+{
+	return pool->n;
+}
+
+void pool_close(struct pool *pool)
+{
+	if (!pool)
+		return;
+	for (unsigned i = 0; i < pool->n; i++)
+		pthread_join(pool->threads[i], NULL);
+	free(pool->threads);
+	free(pool);
+}
+
+/* --- each ------------------------------------------------------------------------------------- */
+
+static void work(void *arg)
 {
 	struct shared *shared = arg;
 	struct err err = ERR_INIT;
@@ -42,7 +92,6 @@ static void *work(void *arg)
 		}
 	}
 	pthread_mutex_unlock(&shared->lock);
-	return NULL;
 }
 
 int pool_each(unsigned workers, size_t n, pool_function *function, void *arg, struct err *err)
@@ -54,24 +103,14 @@ int pool_each(unsigned workers, size_t n, pool_function *function, void *arg, st
 		.n = n,
 		.failed = n,
 	};
-	cleanup_free pthread_t *threads = NULL;
-	unsigned started = 0;
-	sigset_t all, old;
+	struct pool *others = NULL;
 
 	if (workers > n)
 		workers = (unsigned)n;
-	if (workers > 1) {
-		threads = xcalloc(workers, sizeof(*threads));
-		sigfillset(&all); /* signals stay the main thread's */
-		pthread_sigmask(SIG_SETMASK, &all, &old);
-		while (started < workers - 1 &&
-		       pthread_create(&threads[started], NULL, work, &shared) == 0)
-			started++;
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	}
+	if (workers > 1)
+		others = pool_open(workers - 1, work, &shared);
 	work(&shared);
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
+	pool_close(others);
 	if (shared.failed == n)
 		return 0;
 	*err = shared.err;

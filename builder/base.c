@@ -12,29 +12,18 @@
 #include "builder/remote.h"
 #include "registry/reference.h"
 
-static void forward(void *arg, const struct transport_event *transfer)
+static int pull(struct stage *stage, const struct reference *reference, struct digest *ret_id,
+		struct err *err)
 {
-	struct builder *builder = arg;
-	struct build_event event = {
-		.kind = BUILD_EVENT_TRANSFER,
-		.step = builder->step,
-		.transfer = transfer,
-	};
-
-	builder_event(builder, &event);
-}
-
-static int pull(struct builder *builder, const struct reference *reference,
-		const struct platform *platform, struct digest *ret_id, struct err *err)
-{
-	struct transport_options transport = builder->options->transport;
+	const struct build_options *options = stage->builder->options;
+	struct transport_options transport = options->transport;
 	char familiar[REFERENCE_TEXT_MAX];
 	struct transport_image image;
 
-	transport.platform = platform;
-	if (remote_allowed(builder->options, reference_familiar(reference, familiar), err) < 0)
+	transport.platform = &stage->plan->platform;
+	if (remote_allowed(options, reference_familiar(reference, familiar), err) < 0)
 		return -1;
-	if (transport_pull(&transport, builder->options->store, reference, forward, builder, &image,
+	if (transport_pull(&transport, options->store, reference, stage_transfer, stage, &image,
 			   err) < 0)
 		return -1;
 	*ret_id = image.id;
@@ -90,10 +79,11 @@ static int is_fresh(struct builder *builder, const struct reference *reference,
 	return 0;
 }
 
-static int find_or_pull(struct builder *builder, const struct reference *reference,
-			const struct platform *platform, struct digest *ret_id,
-			struct image **ret_image, struct err *err)
+static int find_or_pull(struct stage *stage, const struct reference *reference,
+			struct digest *ret_id, struct image **ret_image, struct err *err)
 {
+	struct builder *builder = stage->builder;
+	const struct platform *platform = &stage->plan->platform;
 	struct store *store = builder->options->store;
 	char familiar[REFERENCE_TEXT_MAX];
 	cleanup_with(image_free) struct image *image = NULL;
@@ -122,15 +112,17 @@ static int find_or_pull(struct builder *builder, const struct reference *referen
 		(*ret_image)->platform = *platform;
 		return 0;
 	}
-	if (pull(builder, reference, platform, ret_id, err) < 0)
+	if (pull(stage, reference, ret_id, err) < 0)
 		return -1;
 	return image_load(store, ret_id, ret_image, err);
 }
 
-int base_load(struct builder *builder, const struct dockerfile *dockerfile, struct range where,
-	      const char *name, const struct platform *platform, struct digest *ret_id,
+int base_load(struct stage *stage, struct range where, const char *name, struct digest *ret_id,
 	      struct image **ret_image, struct err *err)
 {
+	struct builder *builder = stage->builder;
+	const struct dockerfile *dockerfile = builder->dockerfile;
+	const struct platform *platform = &stage->plan->platform;
 	char want[PLATFORM_TEXT_MAX], have[PLATFORM_TEXT_MAX];
 	struct reference reference;
 	struct err why = ERR_INIT;
@@ -138,7 +130,7 @@ int base_load(struct builder *builder, const struct dockerfile *dockerfile, stru
 	if (reference_parse(name, &reference, &why) < 0)
 		return dockerfile_error(dockerfile, where, ERR_INVALID, err, "%s: %s", name,
 					why.message);
-	if (find_or_pull(builder, &reference, platform, ret_id, ret_image, &why) < 0)
+	if (find_or_pull(stage, &reference, ret_id, ret_image, &why) < 0)
 		return dockerfile_error(dockerfile, where, why.kind, err, "%s", why.message);
 	if (!platform_match(platform, &(*ret_image)->platform))
 		builder_warn(builder, "%s is for %s, not for %s", name,

@@ -10,8 +10,8 @@
 #include "builder/origin.h"
 #include "builder/remote.h"
 
-static int make_layer(struct builder *builder, const struct stage *stage,
-		      const struct origin *origin, struct step_record *record, struct err *err)
+static int make_layer(struct stage *stage, const struct origin *origin, struct step_record *record,
+		      struct err *err)
 {
 	static const char *const everything[] = { "." };
 	const struct copy_request request = {
@@ -23,7 +23,7 @@ static int make_layer(struct builder *builder, const struct stage *stage,
 		.link = true,
 		.now = clock_wall_ns() / 1000000000,
 	};
-	struct store *store = builder->options->store;
+	struct store *store = stage->builder->options->store;
 	cleanup_with(copy_free) struct copy *copy = NULL;
 	struct digest content;
 	struct hasher hasher;
@@ -36,7 +36,7 @@ static int make_layer(struct builder *builder, const struct stage *stage,
 	hasher_finish(&hasher, &content);
 	key_add_digest(&key, "content", &content);
 	key_finish(&key, &record->key);
-	if (builder_look_up(builder, stage, &record->key, record) || builder->planning)
+	if (stage_look_up(stage, &record->key, record) || stage->builder->planning)
 		return 0;
 	record->created = clock_wall_ns();
 	if (copy_make_layer(copy, store, NULL, &record->layer, err) < 0)
@@ -44,15 +44,15 @@ static int make_layer(struct builder *builder, const struct stage *stage,
 	return cache_put(store, &record->key, record, key.parts, err);
 }
 
-int base_tree(struct builder *builder, struct stage *stage, struct named *named, struct err *err)
+int base_tree(struct stage *stage, struct named *named, struct err *err)
 {
 	struct origin origin = ORIGIN_INIT;
 	struct step_record record = { .created = 0 };
 	cleanup_free char *text = xasprintf("COPY . / # context %s", named_value(named));
 	cleanup_free char *shown = remote_redact(text);
 
-	if (named_tree(builder, named, &origin, err) < 0 ||
-	    make_layer(builder, stage, &origin, &record, err) < 0)
+	if (named_tree(stage, named, &origin, err) < 0 ||
+	    make_layer(stage, &origin, &record, err) < 0)
 		return -1;
 	stage_add_result(stage, &record, &record.key, shown);
 	origin_release(&origin);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "builder/mount.h"
@@ -31,68 +30,9 @@ void builder_event(struct builder *builder, struct build_event *event)
 		builder->listener(builder->arg, event);
 }
 
-void builder_begin(struct builder *builder, struct stage *stage, const char *text)
-{
-	struct build_event event = { .kind = BUILD_EVENT_BEGIN, .step = ++builder->step };
-	cleanup_free char *unnamed = NULL;
-	const char *name = stage->plan->name;
-	size_t needed = 0;
-
-	for (size_t i = 0; i < builder->plan->n_stages; i++)
-		needed += builder->plan->stages[i].needed;
-	if (needed == 1)
-		name = "";
-	else if (!name)
-		name = unnamed = xasprintf("stage-%zu", stage->plan->index);
-	snprintf(builder->name, sizeof(builder->name), "[%s%s%u/%u] %s", name, *name ? " " : "",
-		 ++stage->position, stage->count, text);
-	builder->began = clock_monotonic_ns();
-	explain_begin(builder, stage, text);
-	event.name = builder->name;
-	builder_event(builder, &event);
-}
-
-void builder_end(struct builder *builder, enum build_event_kind kind)
-{
-	struct build_event event = {
-		.kind = kind,
-		.step = builder->step,
-		.name = builder->name,
-		.duration_ns = clock_monotonic_ns() - builder->began,
-	};
-
-	builder_event(builder, &event);
-}
-
-void builder_finish(struct builder *builder, bool cached, const struct step_record *record)
-{
-	explain_finish(builder, cached, record);
-	if (cached)
-		builder->cached++;
-	else
-		builder->executed++;
-	builder_end(builder, cached ? BUILD_EVENT_CACHED : BUILD_EVENT_DONE);
-}
-
-bool builder_look_up(struct builder *builder, const struct stage *stage, const struct digest *key,
-		     struct step_record *ret_record)
-{
-	struct err why = ERR_INIT;
-
-	if (stage->no_cache)
-		return false;
-	if (cache_get(builder->options->store, key, ret_record, &why) == 0) {
-		explain_hit(builder, key, &ret_record->key);
-		return true;
-	}
-	if (why.kind != ERR_NOT_FOUND)
-		builder_warn(builder, "the step is run again: %s", why.message);
-	return false;
-}
-
 void builder_warn(struct builder *builder, const char *format, ...)
 {
-	struct build_event event = { .kind = BUILD_EVENT_WARNING, .step = builder->step };
+	struct build_event event = { .kind = BUILD_EVENT_WARNING };
 	char text[1024];
 	va_list ap;
 
@@ -111,36 +51,6 @@ int builder_enter(struct builder *builder, struct err *err)
 	if (userns_enter(err) < 0)
 		return -1;
 	return store_sweep(builder->options->store, err);
-}
-
-static void unpacking(void *arg, const struct digest *diff_id, bool done)
-{
-	struct builder *builder = arg;
-	char text[DIGEST_TEXT_MAX];
-	struct transport_event transfer = {
-		.state = done ? TRANSPORT_DONE : TRANSPORT_NOTE,
-		.digest = *diff_id,
-	};
-	struct build_event event = {
-		.kind = BUILD_EVENT_TRANSFER,
-		.step = builder->step,
-		.transfer = &transfer,
-	};
-	cleanup_free char *note = NULL;
-
-	if (done)
-		return;
-	note = xasprintf("unpacking %.19s", digest_format(diff_id, text));
-	transfer.text = note;
-	builder_event(builder, &event);
-}
-
-int builder_require_trees(struct builder *builder, const struct image *image, struct err *err)
-{
-	if (builder_enter(builder, err) < 0)
-		return -1;
-	return layer_require_trees(builder->options->store, image->diff_ids, image->n_layers,
-				   builder->options->jobs, unpacking, builder, err);
 }
 
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err)
@@ -234,7 +144,9 @@ static int prepare(struct builder *builder, struct err *err)
 	for (size_t i = 0; i < builder->plan->n_stages; i++) {
 		struct plan_stage *plan = &builder->plan->stages[i];
 
+		builder->stages[i].builder = builder;
 		builder->stages[i].plan = plan;
+		builder->stages[i].report = build_report_new(NULL, NULL);
 		builder->stages[i].count = 1;
 		for (size_t k = 0; k < plan->n_steps; k++)
 			builder->stages[i].count += step_counts(&plan->steps[k]);
@@ -305,6 +217,14 @@ static int sync_store(const struct build_options *options, struct err *err)
 	return store_sync(options->store, err);
 }
 
+static void count_steps(const struct builder *builder, struct build_result *result)
+{
+	for (size_t i = 0; i < builder->plan->n_stages; i++) {
+		result->executed += builder->stages[i].executed;
+		result->cached += builder->stages[i].cached;
+	}
+}
+
 static int publish(struct builder *builder, struct build_result *result, struct err *err)
 {
 	const struct build_options *options = builder->options;
@@ -316,7 +236,8 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 	stage->image->has_created = true;
 	if (add_labels(stage->image, &options->labels, err) < 0)
 		return -1;
-	known = !builder->executed && is_known(options->store, stage->image) &&
+	count_steps(builder, result);
+	known = !result->executed && is_known(options->store, stage->image) &&
 		(options->no_sync || store_is_synced(options->store));
 	if (image_put(options->store, stage->image, &result->id, err) < 0 ||
 	    (!known && sync_store(options, err) < 0) ||
@@ -335,6 +256,9 @@ void builder_release(struct builder *builder)
 		strv_release(&builder->stages[i].env);
 		strv_release(&builder->stages[i].args);
 		free(builder->stages[i].costs);
+		strv_release(&builder->stages[i].trigger_texts);
+		free(builder->stages[i].triggers);
+		build_report_free(builder->stages[i].report);
 	}
 	free(builder->stages);
 	ssh_agents_free(builder);
@@ -363,14 +287,12 @@ static void announce_failure(struct builder *builder, const struct err *err)
 {
 	struct build_event event = {
 		.kind = BUILD_EVENT_FAILED,
-		.step = builder->step,
-		.name = builder->name,
 		.text = err->message,
 		.len = strlen(err->message),
 	};
 
-	if (builder->step)
-		builder_event(builder, &event);
+	if (builder->failed)
+		stage_event(builder->failed, &event);
 }
 
 /* What the checks found is said last, whether the build succeeds or not. */
@@ -393,6 +315,7 @@ static int run_stages(struct builder *builder, struct err *err)
 	if (builder->context && source_save(builder->context, &late) < 0)
 		builder_warn(builder, "the context index was not saved: %s", late.message);
 	named_save(builder);
+	explain_gather(builder);
 	if (status < 0 && !builder->planning) {
 		announce_failure(builder, err);
 		builder_lint(builder, &late);
@@ -427,11 +350,8 @@ int build_run(const struct build_options *options, build_listener *listener, voi
 	builder.report = build_report_new(options->context_path, options->dockerfile_path);
 	status = run(&builder, &result, err);
 	announce_lint(&builder);
-	if (status == 0) {
-		result.executed = builder.executed;
-		result.cached = builder.cached;
+	if (status == 0)
 		*ret_result = result;
-	}
 	builder_release(&builder);
 	return status;
 }

@@ -21,6 +21,19 @@
 #include "builder/selection.h"
 #include "dockerfile-parser/dockerfile.h"
 
+/* What is fetched or written inline has no source. */
+static void source_lock(struct source *source)
+{
+	if (source)
+		pthread_mutex_lock(&source->lock);
+}
+
+static void source_unlock(struct source *source)
+{
+	if (source)
+		pthread_mutex_unlock(&source->lock);
+}
+
 /* --- opening ---------------------------------------------------------------------------------- */
 
 /* The --exclude patterns as rules. A leading "!" keeps its meaning, as in BuildKit. */
@@ -122,11 +135,15 @@ int copy_open(const struct copy_request *request, struct copy **ret_copy, size_t
 {
 	struct copy *copy = xcalloc(1, sizeof(*copy));
 	size_t bad = 0;
+	int status;
 
 	copy->request = *request;
 	copy->arena = arena_new();
 	buf_init(&copy->path, NODE_PATH_MAX);
-	if (open_copy(copy, &bad, err) < 0) {
+	source_lock(request->source);
+	status = open_copy(copy, &bad, err);
+	source_unlock(request->source);
+	if (status < 0) {
 		copy_free(copy);
 		if (ret_bad)
 			*ret_bad = bad;
@@ -245,12 +262,16 @@ static void hash_request(const struct copy_request *request, struct hasher *hash
 int copy_require_content(struct copy *copy, struct err *err)
 {
 	cleanup_free struct node **nodes = xmalloc((copy->n_items + 1) * sizeof(*nodes));
+	int status;
 
 	for (size_t i = 0; i < copy->n_items; i++)
 		nodes[i] = copy->items[i].node;
 	if (!copy->n_items)
 		return 0;
-	return source_hash(copy->request.source, nodes, copy->n_items, err);
+	source_lock(copy->request.source);
+	status = source_hash(copy->request.source, nodes, copy->n_items, err);
+	source_unlock(copy->request.source);
+	return status;
 }
 
 int copy_add_to_key(struct copy *copy, struct hasher *hasher, struct err *err)

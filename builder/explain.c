@@ -14,9 +14,9 @@
 #include "base/mem.h"
 #include "builder/report.h"
 
-struct step_report *report_current(const struct builder *builder)
+struct step_report *report_current(const struct stage *stage)
 {
-	return &builder->report->steps[builder->report->n_steps - 1];
+	return &stage->report->steps[stage->report->n_steps - 1];
 }
 
 void stage_label(const struct stage *stage, char label[STAGE_LABEL_MAX], const char **ret_label)
@@ -25,18 +25,18 @@ void stage_label(const struct stage *stage, char label[STAGE_LABEL_MAX], const c
 	*ret_label = stage->plan->name ? stage->plan->name : label;
 }
 
-void explain_begin(struct builder *builder, const struct stage *stage, const char *text)
+void explain_begin(struct stage *stage, const char *text)
 {
 	char label[STAGE_LABEL_MAX];
 	const char *name;
 
 	stage_label(stage, label, &name);
-	report_add(builder->report, name, stage->position, text);
+	report_add(stage->report, name, stage->position, text)->number = stage_number(stage);
 }
 
-void explain_base(struct builder *builder, struct stage *stage, const char *shown)
+void explain_base(struct stage *stage, const char *shown)
 {
-	struct step_report *step = report_current(builder);
+	struct step_report *step = report_current(stage);
 	char platform[PLATFORM_TEXT_MAX];
 
 	step->state = STEP_BASE;
@@ -47,35 +47,35 @@ void explain_base(struct builder *builder, struct stage *stage, const char *show
 	step->base = xstrdup(shown);
 	step->id = stage->base_id;
 	if (stage->unknown)
-		explain_unfetched(builder, stage);
+		explain_unfetched(stage);
 }
 
-void explain_unfetched(struct builder *builder, struct stage *stage)
+void explain_unfetched(struct stage *stage)
 {
-	struct step_report *step = report_current(builder);
+	struct step_report *step = report_current(stage);
 
 	changes_add(&step->changes, CHANGE_FETCH, NULL, step->base, NULL, NULL);
 	if (!stage->culprit)
 		stage->culprit = step->number;
 }
 
-void explain_hit(struct builder *builder, const struct digest *key, const struct digest *parent)
+void explain_hit(struct stage *stage, const struct digest *key, const struct digest *parent)
 {
-	struct step_report *step = report_current(builder);
+	struct step_report *step = report_current(stage);
 
 	step->key = *parent;
 	if (!digest_equal(key, parent))
 		step->quick = *key;
 }
 
-void explain_quick(struct builder *builder, const struct digest *quick)
+void explain_quick(struct stage *stage, const struct digest *quick)
 {
-	report_current(builder)->quick = *quick;
+	report_current(stage)->quick = *quick;
 }
 
-void explain_finish(struct builder *builder, bool cached, const struct step_record *record)
+void explain_finish(struct stage *stage, bool cached, const struct step_record *record)
 {
-	struct step_report *step = report_current(builder);
+	struct step_report *step = report_current(stage);
 
 	step->state = cached ? STEP_CACHED : STEP_RUN;
 	if (cached)
@@ -89,9 +89,9 @@ void explain_finish(struct builder *builder, bool cached, const struct step_reco
 	};
 }
 
-void explain_unknown(struct builder *builder, struct stage *stage)
+void explain_unknown(struct stage *stage)
 {
-	struct step_report *step = report_current(builder);
+	struct step_report *step = report_current(stage);
 	char number[24];
 
 	step->state = STEP_RUN;
@@ -100,6 +100,27 @@ void explain_unknown(struct builder *builder, struct stage *stage)
 }
 
 /* --- after the build -------------------------------------------------------------------------- */
+
+/* By number: those of a stage follow each other. */
+static int compare_stages(const void *a, const void *b)
+{
+	const struct stage *x = *(struct stage *const *)a, *y = *(struct stage *const *)b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
+void explain_gather(struct builder *builder)
+{
+	cleanup_free struct stage **stages = xcalloc(builder->plan->n_stages, sizeof(*stages));
+	size_t n = 0;
+
+	for (size_t i = 0; i < builder->plan->n_stages; i++)
+		if (builder->stages[i].report->n_steps)
+			stages[n++] = &builder->stages[i];
+	qsort(stages, n, sizeof(struct stage *), compare_stages);
+	for (size_t i = 0; i < n; i++)
+		report_take(builder->report, stages[i]->report);
+}
 
 void explain_save(struct builder *builder)
 {

@@ -29,9 +29,9 @@ static const struct build_report *earlier_report(struct builder *builder)
 	return builder->earlier;
 }
 
-static const struct step_report *find_earlier(struct builder *builder, const struct stage *stage)
+static const struct step_report *find_earlier(const struct stage *stage)
 {
-	const struct build_report *earlier = earlier_report(builder);
+	const struct build_report *earlier = earlier_report(stage->builder);
 	const struct plan_stage *plan = stage->plan;
 	cleanup_free struct digest *texts = NULL;
 
@@ -43,25 +43,15 @@ static const struct step_report *find_earlier(struct builder *builder, const str
 
 		digest_of(text, strlen(text), &texts[i]);
 	}
-	report_whole(report_current(builder));
-	return report_find(earlier, report_current(builder), texts, plan->n_steps);
+	report_whole(report_current(stage));
+	return report_find(earlier, report_current(stage), texts, plan->n_steps);
 }
 
 /* --- what stands before a step ---------------------------------------------------------------- */
 
-static struct step_report *step_before(const struct build_report *report,
-				       const struct step_report *step)
+static struct step_report *step_before(const struct stage *stage)
 {
-	struct step_report *before = NULL;
-
-	for (size_t i = 0; i < report->n_steps; i++) {
-		struct step_report *other = &report->steps[i];
-
-		if (other->position < step->position && !strcmp(other->stage, step->stage) &&
-		    (!before || other->position > before->position))
-			before = other;
-	}
-	return before;
+	return &stage->report->steps[stage->report->n_steps - 2];
 }
 
 static void add_step(struct changes *changes, unsigned number, const char *old, const char *new)
@@ -104,18 +94,9 @@ static void diff_bases(const struct step_report *old, const struct step_report *
 			    digest_format(&new->id, is));
 }
 
-static void explain_stage(const struct builder *builder, const struct stage *stage,
-			  struct changes *changes)
+static void explain_stage(const struct stage *stage, struct changes *changes)
 {
-	unsigned last = 0;
-	char label[STAGE_LABEL_MAX];
-	const char *name;
-
-	stage_label(stage, label, &name);
-	for (size_t i = 0; i < builder->report->n_steps; i++)
-		if (!strcmp(builder->report->steps[i].stage, name))
-			last = builder->report->steps[i].number;
-	add_step(changes, stage->culprit ? stage->culprit : last, NULL, NULL);
+	add_step(changes, stage->culprit ? stage->culprit : stage_number(stage), NULL, NULL);
 }
 
 /* The step whose key was `parent` in the last build, when it is another one than `before`. */
@@ -136,10 +117,10 @@ static const struct step_report *other_before(struct builder *builder, const cha
 	return NULL;
 }
 
-static void explain_parent(struct builder *builder, const struct stage *stage, const char *parent,
-			   struct changes *changes)
+static void explain_parent(const struct stage *stage, const char *parent, struct changes *changes)
 {
-	struct step_report *before = step_before(builder->report, report_current(builder));
+	struct builder *builder = stage->builder;
+	struct step_report *before = step_before(stage);
 	const struct step_report *other;
 
 	if (stage->culprit) {
@@ -149,7 +130,7 @@ static void explain_parent(struct builder *builder, const struct stage *stage, c
 		add_step(changes, before->number, other ? other->text : NULL,
 			 other ? before->text : NULL);
 	} else if (stage->plan->base == STAGE_BASE_STAGE) {
-		explain_stage(builder, &builder->stages[stage->plan->base_stage], changes);
+		explain_stage(&builder->stages[stage->plan->base_stage], changes);
 	} else {
 		const struct step_report *from = earlier_from(builder, before->stage);
 
@@ -243,7 +224,7 @@ static void explain_from(struct miss *miss, const struct change *part, struct ch
 
 	if (miss->from &&
 	    plan_find_stage(builder->plan, miss->from, miss->stage->plan->index, &index))
-		explain_stage(builder, &builder->stages[index], changes);
+		explain_stage(&builder->stages[index], changes);
 	else
 		changes_add(changes, CHANGE_PART, part->part, NULL, part->old, part->new);
 }
@@ -279,7 +260,7 @@ static bool explain_mount(struct miss *miss, const json_t *old, const struct cha
 	for (size_t i = 0; i < builder->plan->n_stages; i++) {
 		if (!builder->stages[i].done || !digest_equal(&builder->stages[i].key, &key))
 			continue;
-		explain_stage(builder, &builder->stages[i], changes);
+		explain_stage(&builder->stages[i], changes);
 		return true;
 	}
 	return false;
@@ -297,7 +278,7 @@ static void translate(struct miss *miss, const json_t *old, const struct changes
 		const struct change *part = &parts->v[i];
 
 		if (!strcmp(part->part, "parent"))
-			explain_parent(miss->builder, miss->stage, part->old, changes);
+			explain_parent(miss->stage, part->old, changes);
 		else if (!strcmp(part->part, "content"))
 			name_files(miss->builder, old, miss->key, &miss->listing, other_request,
 				   changes);
@@ -341,7 +322,7 @@ static void find_changes(struct miss *miss, const struct digest *digest, struct 
 		changes_add(changes, CHANGE_NO_CACHE, NULL, miss->stage->no_cache, NULL, NULL);
 		return;
 	}
-	earlier = find_earlier(miss->builder, miss->stage);
+	earlier = find_earlier(miss->stage);
 	if (!earlier)
 		changes_add(changes, CHANGE_FIRST, NULL, NULL, NULL, NULL);
 	else if (earlier->state == STEP_UNFINISHED)
@@ -356,38 +337,33 @@ static void find_changes(struct miss *miss, const struct digest *digest, struct 
 
 static void explain(struct miss *miss, const struct digest *digest)
 {
-	struct builder *builder = miss->builder;
-	struct step_report *step = report_current(builder);
-	struct build_event event = {
-		.kind = BUILD_EVENT_EXPLAIN,
-		.step = builder->step,
-		.explained = step,
-	};
+	struct step_report *step = report_current(miss->stage);
+	struct build_event event = { .kind = BUILD_EVENT_EXPLAIN, .explained = step };
 
 	step->key = *digest;
 	find_changes(miss, digest, &step->changes);
 	if (!miss->stage->culprit)
 		miss->stage->culprit = step->number;
-	if (builder->options->explain)
-		builder_event(builder, &event);
+	if (miss->builder->options->explain)
+		stage_event(miss->stage, &event);
 }
 
-void explain_miss(struct builder *builder, struct stage *stage, struct key *key,
-		  const struct digest *digest, const struct copy *const *copies, size_t n_copies)
+void explain_miss(struct stage *stage, struct key *key, const struct digest *digest,
+		  const struct copy *const *copies, size_t n_copies)
 {
-	struct miss miss = { .builder = builder, .stage = stage, .key = key };
+	struct miss miss = { .builder = stage->builder, .stage = stage, .key = key };
 
 	buf_init(&miss.listing.text, FILES_MAX);
-	list_files(builder, key, copies, n_copies, &miss.listing);
+	list_files(stage->builder, key, copies, n_copies, &miss.listing);
 	explain(&miss, digest);
 	buf_release(&miss.listing.text);
 }
 
-void explain_miss_from(struct builder *builder, struct stage *stage, struct key *quick,
-		       const struct digest *digest, const char *from)
+void explain_miss_from(struct stage *stage, struct key *quick, const struct digest *digest,
+		       const char *from)
 {
 	struct miss miss = {
-		.builder = builder, .stage = stage, .key = quick, .quick = true, .from = from
+		.builder = stage->builder, .stage = stage, .key = quick, .quick = true, .from = from
 	};
 
 	buf_init(&miss.listing.text, 0);

@@ -145,6 +145,7 @@ int cache_get_parts(struct store *store, const struct digest *key, json_t **ret_
 /* --- stage.c, build.c: the state of a build */
 
 struct stage {
+	struct builder *builder;
 	const struct plan_stage *plan;
 	bool started, done;
 	struct image *image; /* as built so far */
@@ -154,8 +155,15 @@ struct stage {
 	struct digest key;   /* of the file system so far */
 	bool cmd_set;	     /* CMD came in this stage */
 	int64_t created;     /* ns; of the newest layer */
+	struct strv trigger_texts;	     /* of the base's ONBUILD, */
+	const struct instruction **triggers; /* and parsed */
+	unsigned first;	     /* number of FROM in the build; those of the other steps follow */
 	unsigned position;   /* steps begun, FROM is 1 */
 	unsigned count;	     /* steps in all */
+	char name[512];	     /* of the step under way, */
+	uint64_t began;	     /* and when that was */
+	unsigned executed, cached;
+	struct build_report *report; /* its steps so far */
 	struct root *root;   /* stage_root()'s, grown as layers come */
 	const char *no_cache; /* the option that says that nothing is looked up; NULL for none */
 	bool unknown;	      /* in a plan: what it stands on is not in the store */
@@ -177,12 +185,12 @@ struct builder {
 	struct stage *stages;	/* one per stage of the plan */
 	struct ssh_agent *agents; /* that were started for --ssh */
 	struct strv build_args;	  /* options', each name once */
-	unsigned step, total, executed, cached;
-	char name[512]; /* of the step under way */
-	uint64_t began;
+	unsigned total;		  /* steps of all stages that are needed */
+	unsigned numbered;	  /* of them, those whose stages have their numbers */
+	struct stage *failed;	  /* whose step the error is */
 	struct lint_result *lint; /* of the last builder_lint() */
 	bool planning;		     /* keys only: nothing is run, fetched or kept */
-	struct build_report *report; /* of this build */
+	struct build_report *report; /* of this build; filled when the stages are done */
 	struct build_report *earlier; /* of the last one, once it was read */
 	bool earlier_read;
 	struct strv no_cache_names; /* "--no-cache-filter NAME" for stages */
@@ -195,9 +203,8 @@ int stage_require(struct builder *builder, size_t index, struct err *err);
 int stage_root(struct builder *builder, struct stage *stage, struct root **ret_root,
 	       struct err *err);
 
-/* Find or fetch an image; its config is the caller's. */
-int base_load(struct builder *builder, const struct dockerfile *dockerfile, struct range where,
-	      const char *name, const struct platform *platform, struct digest *ret_id,
+/* Find or fetch an image for the stage's platform; its config is the caller's. */
+int base_load(struct stage *stage, struct range where, const char *name, struct digest *ret_id,
 	      struct image **ret_image, struct err *err);
 
 /* An image that the store has under that name; *ret_remote is what it was pulled by, or zero. */
@@ -222,17 +229,23 @@ bool builder_has_check_options(const struct builder *builder);
 /* Enter the user namespace (once) and clean tmp/. Before the first step that needs rights. */
 int builder_enter(struct builder *builder, struct err *err);
 
-/* Trees of the stage's layers, with events. */
-int builder_require_trees(struct builder *builder, const struct image *image, struct err *err);
+/* Trees of the image's layers, with events of the stage's step. */
+int stage_require_trees(struct stage *stage, const struct image *image, struct err *err);
 
-/* Announce the next step. */
-void builder_begin(struct builder *builder, struct stage *stage, const char *text);
-void builder_finish(struct builder *builder, bool cached, const struct step_record *record);
-void builder_end(struct builder *builder, enum build_event_kind kind); /* counts nothing */
+/* Announce the next step, and its end. */
+void stage_begin(struct stage *stage, const char *text);
+void stage_finish(struct stage *stage, bool cached, const struct step_record *record);
+void stage_end(struct stage *stage, enum build_event_kind kind); /* counts nothing */
+
+/* An event of the step under way. The second is a transport_listener whose arg is the stage. */
+void stage_event(struct stage *stage, struct build_event *event);
+void stage_transfer(void *arg, const struct transport_event *transfer);
+
+/* The number of the step under way. */
+unsigned stage_number(const struct stage *stage);
 
 /* The record of a key, unless --no-cache says that there is none. Damage is warned of. */
-bool builder_look_up(struct builder *builder, const struct stage *stage, const struct digest *key,
-		     struct step_record *ret_record);
+bool stage_look_up(struct stage *stage, const struct digest *key, struct step_record *ret_record);
 
 void builder_warn(struct builder *builder, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -243,36 +256,39 @@ int builder_context(struct builder *builder, struct source **ret_source, struct 
 
 /* --- explain.c, explain_miss.c, costs.c: what is done, why, and what it costs */
 
-void explain_begin(struct builder *builder, const struct stage *stage, const char *text);
+void explain_begin(struct stage *stage, const char *text);
 
 /* FROM is done; `shown` is what it says, or what stands in its place. */
-void explain_base(struct builder *builder, struct stage *stage, const char *shown);
+void explain_base(struct stage *stage, const char *shown);
 
 /* The key is known; `parent` is what later steps have as their parent. */
-void explain_hit(struct builder *builder, const struct digest *key, const struct digest *parent);
+void explain_hit(struct stage *stage, const struct digest *key, const struct digest *parent);
 
 /*
  * The key is not known: find out why, before the step is run. copies are what it selects from the
  * context or from a stage; the list of that is kept, and noted in the key's parts.
  */
-void explain_miss(struct builder *builder, struct stage *stage, struct key *key,
-		  const struct digest *digest, const struct copy *const *copies, size_t n_copies);
+void explain_miss(struct stage *stage, struct key *key, const struct digest *digest,
+		  const struct copy *const *copies, size_t n_copies);
 
 /* The same for a quick key, in a plan, which goes no further; `from` is what --from says, NULL for a
  * repository. */
-void explain_miss_from(struct builder *builder, struct stage *stage, struct key *quick,
-		       const struct digest *digest, const char *from);
+void explain_miss_from(struct stage *stage, struct key *quick, const struct digest *digest,
+		       const char *from);
 
 /* The quick key of a COPY --from that was no hit itself. */
-void explain_quick(struct builder *builder, const struct digest *quick);
+void explain_quick(struct stage *stage, const struct digest *quick);
 
 /* In a plan: what the step reads is not in the store. */
-void explain_unfetched(struct builder *builder, struct stage *stage);
+void explain_unfetched(struct stage *stage);
 
 /* In a plan: what the step stands on cannot be known. */
-void explain_unknown(struct builder *builder, struct stage *stage);
+void explain_unknown(struct stage *stage);
 
-void explain_finish(struct builder *builder, bool cached, const struct step_record *record);
+void explain_finish(struct stage *stage, bool cached, const struct step_record *record);
+
+/* Put the steps of all stages into the report of the build. */
+void explain_gather(struct builder *builder);
 
 /* Remember the build for build_explain() and the next one's misses. A failure is a warning. */
 void explain_save(struct builder *builder);

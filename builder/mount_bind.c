@@ -144,7 +144,7 @@ int mount_bind_open(struct step_mounts *mounts, struct step_mount *mount, struct
 			return -1;
 		return open_source(mounts, mount, mount->mount_fd, "/" PLACE, err);
 	}
-	if (origin_mount(mounts->builder, &mount->origin, !mount->request.read_only, err) < 0)
+	if (origin_mount(&mount->origin, !mount->request.read_only, err) < 0)
 		return -1;
 	return open_source(mounts, mount, mount->origin.mount_fd, source && *source ? source : "/",
 			   err);

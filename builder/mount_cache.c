@@ -95,7 +95,7 @@ static int choose(struct step_mounts *mounts, struct step_mount *mount, unsigned
 
 /* Fill a new cache with what `from` has; without mode, uid and gid its directory is as it is
  * there. */
-static int seed(struct step_mounts *mounts, struct step_mount *mount, int dir_fd, struct err *err)
+static int seed(struct step_mount *mount, int dir_fd, struct err *err)
 {
 	const char *path =
 		mount->request.source && *mount->request.source ? mount->request.source : "/";
@@ -108,7 +108,7 @@ static int seed(struct step_mounts *mounts, struct step_mount *mount, int dir_fd
 	cleanup_with(copy_free) struct copy *copy = NULL;
 	struct stat st;
 
-	if (origin_open(mounts->builder, &mount->origin, err) < 0)
+	if (origin_open(&mount->origin, err) < 0)
 		return -1;
 	if (inroot_stat(mount->origin.mount_fd, path, &st) < 0)
 		return err_os(err, "\"%s\" in %s", path, mount->origin.what);
@@ -147,7 +147,7 @@ static int make_cache(struct step_mounts *mounts, struct step_mount *mount, cons
 	fd = openat(scratch->dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_os(err, "open the cache directory");
-	if (request->from && seed(mounts, mount, fd, err) < 0)
+	if (request->from && seed(mount, fd, err) < 0)
 		return -1;
 	if (fchown(fd, request->uid, request->gid) < 0 || fchmod(fd, request->mode) < 0)
 		return err_os(err, "give the cache directory to %u:%u", request->uid, request->gid);

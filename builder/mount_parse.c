@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/size.h"
@@ -141,14 +142,16 @@ static int take_option(struct parse *parse, const struct flag_option *option, st
 	return scope_expand(parse->dockerfile, &parse->stage->env, &word, place, err);
 }
 
+DEFINE_CLEANUP(struct arena *, arena_free)
+
 static int take_options(struct parse *parse, struct err *err)
 {
+	cleanup_with(arena_free) struct arena *arena = arena_new();
 	struct flag_option *options;
 	struct err why = ERR_INIT;
 	size_t n;
 
-	if (flag_options_parse(parse->dockerfile->arena, parse->flag->value, &options, &n, &why) <
-	    0)
+	if (flag_options_parse(arena, parse->flag->value, &options, &n, &why) < 0)
 		return dockerfile_error(parse->dockerfile, parse->flag->range, why.kind, err,
 					"--mount: %s", why.message);
 	for (size_t i = 0; i < n; i++)

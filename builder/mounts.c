@@ -52,8 +52,7 @@ static int read_one(struct step_mounts *mounts, const struct flag *flag, unsigne
 	*n_ssh += mount->request.type == MOUNT_SSH;
 	if (!mount->request.from)
 		return 0;
-	return origin_find(mounts->builder, mounts->stage, mount->request.from, flag->range,
-			   &mount->origin, err);
+	return origin_find(mounts->stage, mount->request.from, flag->range, &mount->origin, err);
 }
 
 int step_mounts_read(struct builder *builder, struct stage *stage,
@@ -265,8 +264,7 @@ static void release_one(struct step_mount *mount)
 	copy_free(mount->copy);
 	free(mount->pattern);
 	origin_release(&mount->origin);
-	if (mount->lock_fd >= 0)
-		close(mount->lock_fd);
+	store_unlock(&mount->lock_fd);
 	mount_request_release(&mount->request);
 }
 

@@ -260,16 +260,15 @@ static int load_layout(struct builder *builder, const struct named *named,
 	return image_load(store, ret_id, ret_image, err);
 }
 
-int named_image(struct builder *builder, struct named *named, struct range where,
-		const struct platform *platform, struct digest *ret_id, struct image **ret_image,
-		struct err *err)
+int named_image(struct stage *stage, struct named *named, struct range where, struct digest *ret_id,
+		struct image **ret_image, struct err *err)
 {
+	struct builder *builder = stage->builder;
 	struct err why = ERR_INIT;
 
 	if (named->kind == NAMED_IMAGE)
-		return base_load(builder, builder->dockerfile, where, named->place, platform,
-				 ret_id, ret_image, err);
-	if (load_layout(builder, named, platform, ret_id, ret_image, &why) < 0)
+		return base_load(stage, where, named->place, ret_id, ret_image, err);
+	if (load_layout(builder, named, &stage->plan->platform, ret_id, ret_image, &why) < 0)
 		return dockerfile_error(builder->dockerfile, where, why.kind, err, "%s",
 					why.message);
 	return 0;
@@ -277,29 +276,27 @@ int named_image(struct builder *builder, struct named *named, struct range where
 
 static void listen(void *arg, const struct build_event *event)
 {
-	struct builder *builder = arg;
 	struct build_event copy = *event;
 
-	copy.step = builder->step;
-	builder_event(builder, &copy);
+	stage_event(arg, &copy);
 }
 
-static int open_source(struct builder *builder, struct named *named, struct err *err)
+static int open_source(struct stage *stage, struct named *named, struct err *err)
 {
-	const struct build_options *options = builder->options;
+	const struct build_options *options = stage->builder->options;
 
 	if (named->kind == NAMED_DIRECTORY)
 		return source_open_context(options->store, named->path, named->dir_fd,
 					   named->ignore, options->jobs, &named->source, err);
-	if (tree_fetch(options, named->place, listen, builder, &named->tree, NULL, err) < 0)
+	if (tree_fetch(options, named->place, listen, stage, &named->tree, NULL, err) < 0)
 		return -1;
 	return source_open_root(named->tree.dir_fd, named->name, options->jobs, &named->source,
 				err);
 }
 
-int named_tree(struct builder *builder, struct named *named, struct origin *origin, struct err *err)
+int named_tree(struct stage *stage, struct named *named, struct origin *origin, struct err *err)
 {
-	if (!named->source && open_source(builder, named, err) < 0)
+	if (!named->source && open_source(stage, named, err) < 0)
 		return err_wrap(err, "the context %s", named->name);
 	digest_of(named->value, strlen(named->value), &origin->key);
 	origin->what = named->name;

@@ -4,10 +4,14 @@
 
 /*
  * builder/node.h: what a source knows of its directory: a tree of nodes, each directory read when
- * it is first asked for. Shared by source, walk, stat_index and copy; nobody else includes it. A
- * source and its nodes are used by one thread; source_hash() spreads its own work.
+ * it is first asked for. Shared by source, walk, stat_index and copy; nobody else includes it.
+ *
+ * Several threads may select from one source. What makes or changes nodes (reading directories,
+ * lookups, hashing) is done with the lock of the source held; nodes that a copy has selected, and
+ * whose content is known, do not change any more and are read without it.
  */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +61,7 @@ struct node {
 };
 
 struct source {
+	pthread_mutex_t lock; /* see above */
 	struct store *store; /* NULL for a root: it has no index */
 	char *path;	     /* of a context: absolute; of a root: what to call it */
 	int dir_fd;	     /* the caller's */

@@ -8,28 +8,29 @@
 #include "base/mem.h"
 #include "sandbox/sandbox.h"
 
-static int find_named(struct builder *builder, struct stage *stage, struct named *named,
-		      struct range where, struct origin *origin, struct err *err)
+static int find_named(struct stage *stage, struct named *named, struct range where,
+		      struct origin *origin, struct err *err)
 {
 	struct err why = ERR_INIT;
 
 	if (named_kind(named) == NAMED_IMAGE || named_kind(named) == NAMED_LAYOUT) {
 		origin->owned = true;
-		return named_image(builder, named, where, &stage->plan->platform, &origin->key,
-				   &origin->image, err);
+		return named_image(stage, named, where, &origin->key, &origin->image, err);
 	}
-	if (named_tree(builder, named, origin, &why) < 0)
-		return dockerfile_error(builder->dockerfile, where, why.kind, err, "%s",
+	if (named_tree(stage, named, origin, &why) < 0)
+		return dockerfile_error(stage->builder->dockerfile, where, why.kind, err, "%s",
 					why.message);
 	return 0;
 }
 
-int origin_find(struct builder *builder, struct stage *stage, const char *name, struct range where,
-		struct origin *origin, struct err *err)
+int origin_find(struct stage *stage, const char *name, struct range where, struct origin *origin,
+		struct err *err)
 {
+	struct builder *builder = stage->builder;
 	struct named *named;
 	size_t index;
 
+	origin->stage = stage;
 	origin->what = name;
 	origin->owners = true;
 	if (!*name || strchr(name, '$'))
@@ -46,22 +47,21 @@ int origin_find(struct builder *builder, struct stage *stage, const char *name, 
 	}
 	named = named_find(builder->named, name, &stage->plan->platform);
 	if (named)
-		return find_named(builder, stage, named, where, origin, err);
+		return find_named(stage, named, where, origin, err);
 	if (name[strspn(name, "0123456789")] == '\0')
 		return dockerfile_error(builder->dockerfile, where, ERR_INVALID, err,
 					"--from=%s: there is no stage of this number above", name);
 	origin->owned = true;
-	return base_load(builder, builder->dockerfile, where, name, &stage->plan->platform,
-			 &origin->key, &origin->image, err);
+	return base_load(stage, where, name, &origin->key, &origin->image, err);
 }
 
-int origin_mount(struct builder *builder, struct origin *origin, bool writable, struct err *err)
+int origin_mount(struct origin *origin, bool writable, struct err *err)
 {
-	struct store *store = builder->options->store;
+	struct store *store = origin->stage->builder->options->store;
 	const struct image *image = origin->image;
 	struct overlay overlay;
 
-	if (builder_require_trees(builder, image, err) < 0 ||
+	if (stage_require_trees(origin->stage, image, err) < 0 ||
 	    root_open(store, image->diff_ids, image->n_layers, &origin->root, err) < 0 ||
 	    snapshot_prepare(origin->root, writable, &origin->snapshot, err) < 0)
 		return -1;
@@ -75,14 +75,14 @@ int origin_mount(struct builder *builder, struct origin *origin, bool writable, 
 	return overlay_mount(&overlay, false, &origin->mount_fd, err);
 }
 
-int origin_open(struct builder *builder, struct origin *origin, struct err *err)
+int origin_open(struct origin *origin, struct err *err)
 {
 	if (origin->source)
 		return 0;
-	if (origin->mount_fd < 0 && origin_mount(builder, origin, false, err) < 0)
+	if (origin->mount_fd < 0 && origin_mount(origin, false, err) < 0)
 		return -1;
-	return source_open_root(origin->mount_fd, origin->what, builder->options->jobs,
-				&origin->source, err);
+	return source_open_root(origin->mount_fd, origin->what,
+				origin->stage->builder->options->jobs, &origin->source, err);
 }
 
 void origin_release(struct origin *origin)

@@ -13,6 +13,7 @@
 #include "builder/internal.h"
 
 struct origin {
+	struct stage *stage; /* that reads it */
 	const char *what;    /* the name, for messages */
 	struct image *image; /* a stage's or an image's; NULL: a named tree */
 	struct digest key;   /* of the image's file system; of a tree only its place: files are
@@ -33,15 +34,15 @@ struct origin {
 	}
 
 /* Find it; a stage is built to its end, an image fetched. Errors point at `where`. */
-int origin_find(struct builder *builder, struct stage *stage, const char *name, struct range where,
-		struct origin *origin, struct err *err);
+int origin_find(struct stage *stage, const char *name, struct range where, struct origin *origin,
+		struct err *err);
 
 /* Mount an image's or stage's files, detached; with `writable`, what is written is thrown away with
  * the origin. */
-int origin_mount(struct builder *builder, struct origin *origin, bool writable, struct err *err);
+int origin_mount(struct origin *origin, bool writable, struct err *err);
 
 /* Make its files readable: origin->source, and origin->mount_fd as a directory. */
-int origin_open(struct builder *builder, struct origin *origin, struct err *err);
+int origin_open(struct origin *origin, struct err *err);
 void origin_release(struct origin *origin);
 
 /* --- named.c: --build-context ------------------------------------------------------------------- */
@@ -70,13 +71,11 @@ enum named_kind named_kind(const struct named *named);
 const char *named_value(const struct named *named);
 
 /* The image of a NAMED_IMAGE or NAMED_LAYOUT; *ret_image is the caller's. */
-int named_image(struct builder *builder, struct named *named, struct range where,
-		const struct platform *platform, struct digest *ret_id, struct image **ret_image,
-		struct err *err);
+int named_image(struct stage *stage, struct named *named, struct range where, struct digest *ret_id,
+		struct image **ret_image, struct err *err);
 
 /* The files of one of the others: what *origin has of it stays the list's. */
-int named_tree(struct builder *builder, struct named *named, struct origin *origin,
-	       struct err *err);
+int named_tree(struct stage *stage, struct named *named, struct origin *origin, struct err *err);
 
 /* Write the indexes of the directories that were read. */
 void named_save(struct builder *builder);
@@ -84,6 +83,6 @@ void named_save(struct builder *builder);
 /* --- base_tree.c --------------------------------------------------------------------------------- */
 
 /* Make the files of a named tree the one layer of an image that is empty so far. */
-int base_tree(struct builder *builder, struct stage *stage, struct named *named, struct err *err);
+int base_tree(struct stage *stage, struct named *named, struct err *err);
 
 #endif

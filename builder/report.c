@@ -101,6 +101,16 @@ struct step_report *report_add(struct build_report *report, const char *stage, u
 	return step;
 }
 
+void report_take(struct build_report *report, struct build_report *from)
+{
+	for (size_t i = 0; i < from->n_steps; i++) {
+		report->steps = grow_vector(report->steps, report->n_steps, &report->cap_steps,
+					    sizeof(*report->steps));
+		report->steps[report->n_steps++] = from->steps[i];
+	}
+	from->n_steps = 0;
+}
+
 const struct digest *report_whole(struct step_report *step)
 {
 	if (digest_is_zero(&step->whole))

@@ -27,6 +27,9 @@ struct build_report *build_report_new(const char *context, const char *dockerfil
 struct step_report *report_add(struct build_report *report, const char *stage, unsigned position,
 			       const char *text);
 
+/* Move the steps of another report to the end, with the numbers that they have. */
+void report_take(struct build_report *report, struct build_report *from);
+
 /* The digest of the step's text. */
 const struct digest *report_whole(struct step_report *step);
 
@@ -61,13 +64,12 @@ int report_parse(const struct buf *text, struct build_report **ret_report, struc
 /* --- explain.c ---------------------------------------------------------------------------------
  */
 
-struct builder;
 struct stage;
 
 /* The step under way. */
-struct step_report *report_current(const struct builder *builder);
+struct step_report *report_current(const struct stage *stage);
 
-/* A stage as builder_begin() calls it: by its name, or its number. */
+/* A stage as stage_begin() calls it: by its name, or its number. */
 #define STAGE_LABEL_MAX 32
 void stage_label(const struct stage *stage, char label[STAGE_LABEL_MAX], const char **ret_label);
 

@@ -65,6 +65,7 @@ static int open_common(int dir_fd, const char *path, unsigned jobs, struct sourc
 	if (!S_ISDIR(stat.st_mode))
 		return err_set(err, ERR_INVALID, "%s is not a directory", path);
 	source = xcalloc(1, sizeof(*source));
+	pthread_mutex_init(&source->lock, NULL);
 	source->path = xstrdup(path);
 	source->dir_fd = dir_fd;
 	source->jobs = jobs ? jobs : 1;
@@ -131,6 +132,7 @@ void source_free(struct source *source)
 	buf_release(&source->at);
 	free(source->dir_matched);
 	free(source->matched);
+	pthread_mutex_destroy(&source->lock);
 	free(source->path);
 	free(source);
 }

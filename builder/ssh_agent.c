@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -179,13 +178,10 @@ void ssh_agents_free(struct builder *builder)
 {
 	while (builder->agents) {
 		struct ssh_agent *agent = builder->agents;
-		struct err ignored = ERR_INIT;
 
 		builder->agents = agent->next;
-		if (agent->started) {
-			kill(agent->child.pid, SIGKILL);
-			child_wait(&agent->child, NULL, 0, &ignored);
-		}
+		if (agent->started)
+			child_kill(&agent->child);
 		scratch_free(agent->scratch);
 		free(agent->path);
 		free(agent);

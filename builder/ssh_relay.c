@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -218,14 +217,10 @@ int ssh_relay_start(struct ssh_relay *relay, struct err *err)
 
 void ssh_relay_free(struct ssh_relay *relay)
 {
-	struct err ignored = ERR_INIT;
-
 	if (!relay)
 		return;
-	if (relay->started) {
-		kill(relay->child.pid, SIGKILL);
-		child_wait(&relay->child, NULL, 0, &ignored);
-	}
+	if (relay->started)
+		child_kill(&relay->child);
 	for (size_t i = 0; i < relay->n; i++) {
 		close(relay->listeners[i].fd);
 		close(relay->listeners[i].agent_fd);

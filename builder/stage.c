@@ -43,28 +43,36 @@ static void point_at_base(struct instruction *instruction, struct range range)
 		instruction->heredocs[i].range = range;
 }
 
-/* ONBUILD triggers of the base run as if they stood after FROM; the child does not keep them. */
-static int run_triggers(struct builder *builder, struct stage *stage, struct err *err)
+/* ONBUILD triggers of the base are steps as if they stood after FROM; the child does not keep them.
+ */
+static int read_triggers(struct stage *stage, struct err *err)
 {
-	cleanup_strv struct strv triggers = stage->image->on_build;
+	struct builder *builder = stage->builder;
 
+	stage->trigger_texts = stage->image->on_build;
 	stage->image->on_build = (struct strv)STRV_INIT;
-	for (size_t i = 0; i < triggers.n; i++) {
+	stage->triggers = xcalloc(stage->trigger_texts.n + 1, sizeof(*stage->triggers));
+	for (size_t i = 0; i < stage->trigger_texts.n; i++) {
 		struct instruction *instruction;
 
-		if (dockerfile_parse_trigger(builder->dockerfile, triggers.v[i], &instruction,
-					     err) < 0)
+		if (dockerfile_parse_trigger(builder->dockerfile, stage->trigger_texts.v[i],
+					     &instruction, err) < 0)
 			return err_wrap(err, "ONBUILD trigger \"%s\" of the base image",
-					triggers.v[i]);
+					stage->trigger_texts.v[i]);
 		point_at_base(instruction, stage->plan->from->args[0].range);
-		if (step_counts(instruction)) {
-			stage->count++;
-			builder->total++;
-		}
-		if (step_apply(builder, stage, instruction, err) < 0)
-			return err_wrap(err, "ONBUILD trigger \"%s\" of the base image",
-					triggers.v[i]);
+		stage->triggers[i] = instruction;
+		stage->count += step_counts(instruction);
+		builder->total += step_counts(instruction);
 	}
+	return 0;
+}
+
+static int run_triggers(struct stage *stage, struct err *err)
+{
+	for (size_t i = 0; i < stage->trigger_texts.n; i++)
+		if (step_apply(stage->builder, stage, stage->triggers[i], err) < 0)
+			return err_wrap(err, "ONBUILD trigger \"%s\" of the base image",
+					stage->trigger_texts.v[i]);
 	return 0;
 }
 
@@ -95,12 +103,12 @@ static void start_from_config(struct stage *stage)
 	strv_extend(&stage->env, &stage->image->env);
 }
 
-static int start_from_image(struct builder *builder, struct stage *stage, struct err *err)
+static int start_from_image(struct stage *stage, struct err *err)
 {
 	const struct plan_stage *plan = stage->plan;
 
-	if (base_load(builder, builder->dockerfile, plan->from->args[0].range, plan->base_image,
-		      &plan->platform, &stage->base_id, &stage->image, err) < 0)
+	if (base_load(stage, plan->from->args[0].range, plan->base_image, &stage->base_id,
+		      &stage->image, err) < 0)
 		return -1;
 	start_from_config(stage);
 	return 0;
@@ -115,7 +123,7 @@ static void start_from_scratch(struct stage *stage)
 	base_key(stage->image, &stage->key);
 }
 
-static int start_from_named(struct builder *builder, struct stage *stage, struct err *err)
+static int start_from_named(struct stage *stage, struct err *err)
 {
 	const struct plan_stage *plan = stage->plan;
 	enum named_kind kind = named_kind(plan->named);
@@ -123,16 +131,14 @@ static int start_from_named(struct builder *builder, struct stage *stage, struct
 	struct err why = ERR_INIT;
 
 	if (kind == NAMED_IMAGE || kind == NAMED_LAYOUT) {
-		if (named_image(builder, plan->named, where, &plan->platform, &stage->base_id,
-				&stage->image,
-				err) < 0)
+		if (named_image(stage, plan->named, where, &stage->base_id, &stage->image, err) < 0)
 			return -1;
 		start_from_config(stage);
 		return 0;
 	}
 	start_from_scratch(stage);
-	if (base_tree(builder, stage, plan->named, &why) < 0)
-		return dockerfile_error(builder->dockerfile, where, why.kind, err, "%s",
+	if (base_tree(stage, plan->named, &why) < 0)
+		return dockerfile_error(stage->builder->dockerfile, where, why.kind, err, "%s",
 					why.message);
 	return 0;
 }
@@ -162,35 +168,43 @@ static const char *no_cache_option(const struct builder *builder, const struct s
 	return NULL;
 }
 
+static int load_base(struct stage *stage, struct err *err)
+{
+	switch (stage->plan->base) {
+	case STAGE_BASE_STAGE:
+		return 0; /* done before FROM was announced */
+	case STAGE_BASE_IMAGE:
+		return start_from_image(stage, err);
+	case STAGE_BASE_NAMED:
+		return start_from_named(stage, err);
+	case STAGE_BASE_SCRATCH:
+		break;
+	}
+	start_from_scratch(stage);
+	return 0;
+}
+
 static int start(struct builder *builder, struct stage *stage, struct err *err)
 {
 	cleanup_free char *shown = remote_redact(base_text(stage->plan));
 	cleanup_free char *text = NULL;
 
 	stage->no_cache = no_cache_option(builder, stage);
-
-	if (stage->plan->base == STAGE_BASE_STAGE) {
-		if (start_from_stage(builder, stage, err) < 0)
-			return -1;
-	}
+	if (stage->plan->base == STAGE_BASE_STAGE && start_from_stage(builder, stage, err) < 0)
+		return -1;
 	text = xasprintf("FROM %s", shown);
-	builder_begin(builder, stage, text);
-	if (stage->plan->base == STAGE_BASE_IMAGE) {
-		if (start_from_image(builder, stage, err) < 0)
-			return -1;
-	} else if (stage->plan->base == STAGE_BASE_NAMED) {
-		if (start_from_named(builder, stage, err) < 0)
-			return -1;
-	} else if (stage->plan->base == STAGE_BASE_SCRATCH) {
-		start_from_scratch(stage);
-	}
+	stage->first = builder->numbered + 1;
+	stage_begin(stage, text);
+	if (load_base(stage, err) < 0 || (!stage->plan->replaced && read_triggers(stage, err) < 0))
+		return -1;
+	builder->numbered += stage->count;
 	if (!env_get(&stage->image->env, "PATH")) {
 		env_set(&stage->image->env, "PATH", DEFAULT_PATH);
 		env_set(&stage->env, "PATH", DEFAULT_PATH);
 	}
-	explain_base(builder, stage, shown);
-	builder_end(builder, BUILD_EVENT_DONE);
-	return stage->plan->replaced ? 0 : run_triggers(builder, stage, err);
+	explain_base(stage, shown);
+	stage_end(stage, BUILD_EVENT_DONE);
+	return run_triggers(stage, err);
 }
 
 /* One instruction; in a plan, those that stand on what nobody knows are only named. */
@@ -202,9 +216,19 @@ static int apply(struct builder *builder, struct stage *stage,
 	if (step_counts(instruction)) {
 		cleanup_free char *text = remote_redact(instruction->text);
 
-		builder_begin(builder, stage, text);
-		explain_unknown(builder, stage);
+		stage_begin(stage, text);
+		explain_unknown(stage);
 	}
+	return 0;
+}
+
+static int build(struct builder *builder, struct stage *stage, struct err *err)
+{
+	if (start(builder, stage, err) < 0)
+		return -1;
+	for (size_t i = 0; i < stage->plan->n_steps; i++)
+		if (apply(builder, stage, &stage->plan->steps[i], err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -220,11 +244,11 @@ int stage_require(struct builder *builder, size_t index, struct err *err)
 	stage->started = true;
 	if (!stage->plan->needed)
 		builder->total += stage->count;
-	if (start(builder, stage, err) < 0)
+	if (build(builder, stage, err) < 0) {
+		if (!builder->failed && stage->position)
+			builder->failed = stage;
 		return -1;
-	for (size_t i = 0; i < stage->plan->n_steps; i++)
-		if (apply(builder, stage, &stage->plan->steps[i], err) < 0)
-			return -1;
+	}
 	stage->done = true;
 	return 0;
 }

@@ -84,24 +84,12 @@ static int make_layer(struct copy_step *step, struct copy *copy, struct err *err
 
 	if (!step->request.link) {
 		if (!root_is_ready(store, image->diff_ids, image->n_layers) &&
-		    builder_require_trees(step->builder, image, err) < 0)
+		    stage_require_trees(step->stage, image, err) < 0)
 			return -1;
 		if (stage_root(step->builder, step->stage, &root, err) < 0)
 			return -1;
 	}
 	return copy_make_layer(copy, store, root, &step->record.layer, err);
-}
-
-static void forward(void *arg, const struct transport_event *transfer)
-{
-	struct builder *builder = arg;
-	struct build_event event = {
-		.kind = BUILD_EVENT_TRANSFER,
-		.step = builder->step,
-		.transfer = transfer,
-	};
-
-	builder_event(builder, &event);
 }
 
 /* In a plan: what ADD's URLs gave last. False when that is not known of each. */
@@ -125,7 +113,7 @@ static bool recall_remotes(struct copy_step *step)
 static int give_up(struct copy_step *step)
 {
 	step->key = (struct digest){ 0 };
-	explain_unfetched(step->builder, step->stage);
+	explain_unfetched(step->stage);
 	return 0;
 }
 
@@ -139,8 +127,8 @@ static int fetch_remotes(struct copy_step *step, struct err *err)
 			.options = step->builder->options,
 			.url = words->urls.v[i],
 			.want = words->has_checksum ? &words->checksum : NULL,
-			.listener = forward,
-			.arg = step->builder,
+			.listener = stage_transfer,
+			.arg = step->stage,
 		};
 		struct err why = ERR_INIT;
 		struct fetched file;
@@ -176,11 +164,10 @@ static int run_copy(struct copy_step *step, struct err *err)
 	key_common(&key, step->stage, &step->words, &step->request);
 	key_add_digest(&key, "content", &content);
 	key_finish(&key, &step->key);
-	step->known = builder_look_up(step->builder, step->stage, &step->key, &step->record);
+	step->known = stage_look_up(step->stage, &step->key, &step->record);
 	if (step->known)
 		return 0;
-	explain_miss(step->builder, step->stage, &key, &step->key,
-		     (const struct copy *const[]){ copy }, 1);
+	explain_miss(step->stage, &key, &step->key, (const struct copy *const[]){ copy }, 1);
 	if (step->builder->planning)
 		return 0;
 	step->record.created = clock_wall_ns();
@@ -188,7 +175,7 @@ static int run_copy(struct copy_step *step, struct err *err)
 		return -1;
 	if (make_layer(step, copy, &why) < 0)
 		return point_at(step, SIZE_MAX, &why, err);
-	step->record.wall_ns = clock_monotonic_ns() - step->builder->began;
+	step->record.wall_ns = clock_monotonic_ns() - step->stage->began;
 	step->record.key = step->key;
 	return cache_put(store, &step->key, &step->record, key.parts, err);
 }
@@ -208,15 +195,14 @@ static int run_quick(struct copy_step *step, const struct digest *from, const ch
 	struct digest quick;
 
 	quick_key(step->stage, from, &step->words, &step->request, &key, &quick);
-	step->known = !step->no_quick &&
-		      builder_look_up(step->builder, step->stage, &quick, &step->record);
+	step->known = !step->no_quick && stage_look_up(step->stage, &quick, &step->record);
 	if (step->known) {
 		step->key = step->record.key;
 		return 0;
 	}
 	if (step->builder->planning) {
 		step->key = quick;
-		explain_miss_from(step->builder, step->stage, &key, &quick, name);
+		explain_miss_from(step->stage, &key, &quick, name);
 		return 0;
 	}
 	if (open(step, arg, &why) < 0)
@@ -224,7 +210,7 @@ static int run_quick(struct copy_step *step, const struct digest *from, const ch
 	if (run_copy(step, err) < 0)
 		return -1;
 	step->record.key = step->key;
-	explain_quick(step->builder, &quick);
+	explain_quick(step->stage, &quick);
 	return cache_put(store, &quick, &step->record, key.parts, err);
 }
 
@@ -232,7 +218,7 @@ static int open_from(struct copy_step *step, void *arg, struct err *err)
 {
 	struct origin *origin = arg;
 
-	if (origin_open(step->builder, origin, err) < 0)
+	if (origin_open(origin, err) < 0)
 		return -1;
 	step->request.source = origin->source;
 	return 0;
@@ -243,7 +229,7 @@ static void begin(struct copy_step *step)
 {
 	cleanup_free char *text = remote_redact(step->instruction->text);
 
-	builder_begin(step->builder, step->stage, text);
+	stage_begin(step->stage, text);
 }
 
 static int run_from(struct copy_step *step, const struct flag *from, struct err *err)
@@ -252,7 +238,7 @@ static int run_from(struct copy_step *step, const struct flag *from, struct err 
 	int status;
 
 	/* events of another stage come between: the step begins afterwards */
-	status = origin_find(step->builder, step->stage, from->value, from->range, &origin, err);
+	status = origin_find(step->stage, from->value, from->range, &origin, err);
 	if (status == 0) {
 		begin(step);
 		step->request.from_root = origin.owners;
@@ -403,7 +389,7 @@ int step_copy(struct builder *builder, struct stage *stage, const struct instruc
 		cleanup_free char *text = history_text(&step);
 
 		stage_add_result(stage, &step.record, &step.key, text);
-		builder_finish(builder, step.known, &step.record);
+		stage_finish(stage, step.known, &step.record);
 	}
 	copy_words_release(&step.words);
 	return status;

@@ -201,17 +201,14 @@ static int make_key(struct run_step *step, struct key *key, struct digest *ret_k
 
 static void forward_output(void *arg, int stream, const char *data, size_t len)
 {
-	struct builder *builder = arg;
 	struct build_event event = {
 		.kind = BUILD_EVENT_OUTPUT,
-		.step = builder->step,
-		.name = builder->name,
 		.stream = stream,
 		.text = data,
 		.len = len,
 	};
 
-	builder_event(builder, &event);
+	stage_event(arg, &event);
 }
 
 /* Proxies given by --build-arg without an ARG reach the process, and neither key nor history. */
@@ -301,7 +298,7 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 		.extra_hosts = options->extra_hosts,
 		.stdin_fd = -1,
 		.output = forward_output,
-		.output_arg = step->builder,
+		.output_arg = step->stage,
 	};
 	return sandbox_run(&spec, result, err);
 }
@@ -333,7 +330,7 @@ static int execute(struct run_step *step, struct err *err)
 	unsigned skipped = 0;
 	int root_fd, status;
 
-	if (builder_require_trees(step->builder, image, err) < 0 ||
+	if (stage_require_trees(step->stage, image, err) < 0 ||
 	    stage_root(step->builder, step->stage, &root, err) < 0 ||
 	    snapshot_prepare(root, true, &snapshot, err) < 0)
 		return -1;
@@ -380,9 +377,9 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 		return -1;
 	if (!stage->no_cache) /* and then for what follows in the stage as well */
 		stage->no_cache = step_mounts_no_cache(&step->mounts);
-	known = builder_look_up(builder, stage, &digest, &step->record);
+	known = stage_look_up(stage, &digest, &step->record);
 	if (!known)
-		explain_miss(builder, stage, &key, &digest, copies,
+		explain_miss(stage, &key, &digest, copies,
 			     step_mounts_copies(&step->mounts, copies));
 	if (!known && !builder->planning) {
 		if (step_mounts_open(&step->mounts, err) < 0)
@@ -395,7 +392,7 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 		}
 		step->record.key = digest;
 		step->record.created = clock_wall_ns();
-		step->record.wall_ns = clock_monotonic_ns() - builder->began;
+		step->record.wall_ns = clock_monotonic_ns() - stage->began;
 		if (cache_put(builder->options->store, &digest, &step->record, key.parts, err) < 0)
 			return -1;
 	}
@@ -406,7 +403,7 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 		buf_addf(&created_by, "%s%s", i ? " " : "", step->argv.v[i]);
 	stage_add_result(stage, &step->record, &digest, created_by.data);
 	buf_release(&created_by);
-	builder_finish(builder, known, &step->record);
+	stage_finish(stage, known, &step->record);
 	return 0;
 }
 
@@ -426,7 +423,7 @@ int step_run(struct builder *builder, struct stage *stage, const struct instruct
 		step_release(&step);
 		return -1;
 	}
-	builder_begin(builder, stage, instruction->text);
+	stage_begin(stage, instruction->text);
 	make_argv(&step);
 	if (!step.argv.n)
 		dockerfile_error(builder->dockerfile, instruction->range, ERR_INVALID, err,

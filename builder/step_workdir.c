@@ -90,7 +90,7 @@ static int make(struct builder *builder, struct stage *stage, const char *path,
 	unsigned uid = 0, gid = 0;
 
 	if (!root_is_ready(store, stage->image->diff_ids, stage->image->n_layers) &&
-	    builder_require_trees(builder, stage->image, err) < 0)
+	    stage_require_trees(stage, stage->image, err) < 0)
 		return -1;
 	if (stage_root(builder, stage, &root, err) < 0 ||
 	    missing_path(root, path, &missing, err) < 0)
@@ -119,7 +119,7 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	struct digest digest;
 	bool known;
 
-	builder_begin(builder, stage, instruction->text);
+	stage_begin(stage, instruction->text);
 	if (scope_expand(builder->dockerfile, &stage->env, &instruction->args[0], &word, err) < 0)
 		return -1;
 	if (!*word)
@@ -132,16 +132,16 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	key_add(&key, "path", path);
 	key_add(&key, "user", stage->image->user);
 	key_finish(&key, &digest);
-	known = builder_look_up(builder, stage, &digest, &record);
+	known = stage_look_up(stage, &digest, &record);
 	if (!known)
-		explain_miss(builder, stage, &key, &digest, NULL, 0);
+		explain_miss(stage, &key, &digest, NULL, 0);
 	if (!known && !builder->planning) {
 		record.key = digest;
 		record.created = clock_wall_ns();
 		if (make(builder, stage, path, &record, &why) < 0)
 			return dockerfile_error(builder->dockerfile, instruction->range, why.kind,
 						err, "%s", why.message);
-		record.wall_ns = clock_monotonic_ns() - builder->began;
+		record.wall_ns = clock_monotonic_ns() - stage->began;
 		if (cache_put(builder->options->store, &digest, &record, key.parts, err) < 0)
 			return -1;
 	}
@@ -150,6 +150,6 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	if (record.layer.empty)
 		record.created = stage->created;
 	stage_add_result(stage, &record, &digest, created_by);
-	builder_finish(builder, known, &record);
+	stage_finish(stage, known, &record);
 	return 0;
 }

@@ -172,23 +172,63 @@ static bool is_lock_name(const char *name)
 	return len > 0 && len <= 200 && !name[len] && name[0] != '.';
 }
 
-int store_lock(struct store *store, const char *name, bool exclusive, bool try, int *ret_fd,
-	       struct err *err)
+static int open_lock(struct store *store, const char *name, struct err *err)
 {
-	cleanup_fd int fd = -1;
 	char path[256];
+	int fd;
 
 	assert(is_lock_name(name));
 	snprintf(path, sizeof(path), "locks/%s", name);
 	fd = openat(store_fd(store), path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? err_os(err, "open %s in the store", path) : fd;
+}
+
+int store_lock(struct store *store, const char *name, bool exclusive, bool try, int *ret_fd,
+	       struct err *err)
+{
+	cleanup_fd int fd = open_lock(store, name, err);
+
 	if (fd < 0)
-		return err_os(err, "open %s in the store", path);
+		return -1;
 	if (lock_fd(fd, (exclusive ? LOCK_EX : LOCK_SH) | (try ? LOCK_NB : 0)) < 0) {
 		if (!try || errno != EWOULDBLOCK)
-			return err_os(err, "lock %s in the store", path);
+			return err_os(err, "lock %s in the store", name);
 		*ret_fd = -1;
 		return 0;
 	}
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+/* One byte of the file stands for the key: its first bits are the byte's place. */
+int store_lock_key(struct store *store, const char *name, const struct digest *key, int *ret_fd,
+		   struct err *err)
+{
+	cleanup_fd int fd = open_lock(store, name, err);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+	if (fd < 0)
+		return -1;
+	memcpy(&lock.l_start, key->bytes, sizeof(lock.l_start));
+	lock.l_start &= INT64_MAX >> 1;
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		if (errno != EAGAIN && errno != EACCES)
+			return err_os(err, "lock %s in the store", name);
+		*ret_fd = -1;
+		return 0;
+	}
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+void store_unlock(int *fd)
+{
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	if (*fd < 0)
+		return;
+	lock_fd(*fd, LOCK_UN);
+	fcntl(*fd, F_OFD_SETLK, &all);
+	close(*fd);
+	*fd = -1;
 }

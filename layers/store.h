@@ -141,10 +141,19 @@ int store_sweep(struct store *store, struct err *err);
 
 /*
  * flock on locks/<name> (name: [A-Za-z0-9._-]+). Waits unless `try`, in which case a taken lock
- * gives *ret_fd = -1. Released by close(). The descriptor is close-on-exec.
+ * gives *ret_fd = -1. Released by close(), or by store_unlock() even while a child that was forked
+ * meanwhile has a copy. The descriptor is close-on-exec.
  */
 int store_lock(struct store *store, const char *name, bool exclusive, bool try, int *ret_fd,
 	       struct err *err);
+
+/* An exclusive lock of one key, without waiting, among all that are taken from locks/<name>: as
+ * many as one likes in one file. *ret_fd is -1 when somebody, maybe another thread, has it. */
+int store_lock_key(struct store *store, const char *name, const struct digest *key, int *ret_fd,
+		   struct err *err);
+
+/* Release a lock of either kind, set *fd to -1. Fine for -1. */
+void store_unlock(int *fd);
 
 DEFINE_CLEANUP(struct store *, store_free)
 DEFINE_CLEANUP(struct blob_writer *, blob_writer_free)

@@ -97,6 +97,50 @@ static void test_scratch__exclusive_locks_exclude(void **state)
 	close(two);
 }
 
+static void test_scratch__keys_exclude_each_one_for_itself(void **state)
+{
+	struct fixture *fixture = *state;
+	struct digest key = { .bytes = { 0xff, 1 } }, other = { .bytes = { 0xff, 2 } };
+	struct err err = ERR_INIT;
+	int one, two;
+
+	assert_int_equal(store_lock_key(fixture->store, "keys", &key, &one, &err), 0);
+	assert_true(one >= 0);
+	assert_int_equal(store_lock_key(fixture->store, "keys", &other, &two, &err), 0);
+	assert_true(two >= 0);
+	store_unlock(&two);
+	assert_int_equal(store_lock_key(fixture->store, "keys", &key, &two, &err), 0);
+	assert_int_equal(two, -1);
+	store_unlock(&one);
+	assert_int_equal(one, -1);
+	assert_int_equal(store_lock_key(fixture->store, "keys", &key, &two, &err), 0);
+	assert_true(two >= 0);
+	store_unlock(&two);
+}
+
+static void test_scratch__a_lock_ends_though_a_child_has_a_copy(void **state)
+{
+	struct fixture *fixture = *state;
+	struct digest key = { .bytes = { 1 } };
+	struct err err = ERR_INIT;
+	int copies[2], fds[2], again;
+
+	assert_int_equal(store_lock(fixture->store, "a", true, true, &fds[0], &err), 0);
+	assert_int_equal(store_lock_key(fixture->store, "keys", &key, &fds[1], &err), 0);
+	for (int i = 0; i < 2; i++) {
+		copies[i] = dup(fds[i]); /* as fork() would */
+		store_unlock(&fds[i]);
+	}
+	assert_int_equal(store_lock(fixture->store, "a", true, true, &again, &err), 0);
+	assert_true(again >= 0);
+	store_unlock(&again);
+	assert_int_equal(store_lock_key(fixture->store, "keys", &key, &again, &err), 0);
+	assert_true(again >= 0);
+	store_unlock(&again);
+	close(copies[0]);
+	close(copies[1]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
@@ -104,6 +148,8 @@ int main(void)
 		TEST(test_scratch__is_gone_after_free),
 		TEST(test_scratch__sweep_takes_only_what_is_dead),
 		TEST(test_scratch__exclusive_locks_exclude),
+		TEST(test_scratch__keys_exclude_each_one_for_itself),
+		TEST(test_scratch__a_lock_ends_though_a_child_has_a_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

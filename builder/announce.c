@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is told of the step that a stage has under way. Everything here belongs to the stage; what
+ * it has in common with others is the listener.
+ */
+#include "builder/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+unsigned stage_number(const struct stage *stage)
+{
+	return stage->first + stage->position - 1;
+}
+
+void stage_event(struct stage *stage, struct build_event *event)
+{
+	event->step = stage_number(stage);
+	event->name = stage->name;
+	builder_event(stage->builder, event);
+}
+
+void stage_transfer(void *arg, const struct transport_event *transfer)
+{
+	struct build_event event = { .kind = BUILD_EVENT_TRANSFER, .transfer = transfer };
+
+	stage_event(arg, &event);
+}
+
+void stage_begin(struct stage *stage, const char *text)
+{
+	const struct plan *plan = stage->builder->plan;
+	struct build_event event = { .kind = BUILD_EVENT_BEGIN };
+	cleanup_free char *unnamed = NULL;
+	const char *name = stage->plan->name;
+	size_t needed = 0;
+
+	for (size_t i = 0; i < plan->n_stages; i++)
+		needed += plan->stages[i].needed;
+	if (needed == 1)
+		name = "";
+	else if (!name)
+		name = unnamed = xasprintf("stage-%zu", stage->plan->index);
+	snprintf(stage->name, sizeof(stage->name), "[%s%s%u/%u] %s", name, *name ? " " : "",
+		 ++stage->position, stage->count, text);
+	stage->began = clock_monotonic_ns();
+	explain_begin(stage, text);
+	stage_event(stage, &event);
+}
+
+void stage_end(struct stage *stage, enum build_event_kind kind)
+{
+	struct build_event event = {
+		.kind = kind,
+		.duration_ns = clock_monotonic_ns() - stage->began,
+	};
+
+	stage_event(stage, &event);
+}
+
+void stage_finish(struct stage *stage, bool cached, const struct step_record *record)
+{
+	explain_finish(stage, cached, record);
+	if (cached)
+		stage->cached++;
+	else
+		stage->executed++;
+	stage_end(stage, cached ? BUILD_EVENT_CACHED : BUILD_EVENT_DONE);
+}
+
+bool stage_look_up(struct stage *stage, const struct digest *key, struct step_record *ret_record)
+{
+	struct err why = ERR_INIT;
+
+	if (stage->no_cache)
+		return false;
+	if (cache_get(stage->builder->options->store, key, ret_record, &why) == 0) {
+		explain_hit(stage, key, &ret_record->key);
+		return true;
+	}
+	if (why.kind != ERR_NOT_FOUND)
+		builder_warn(stage->builder, "the step is run again: %s", why.message);
+	return false;
+}
+
+static void unpacking(void *arg, const struct digest *diff_id, bool done)
+{
+	char text[DIGEST_TEXT_MAX];
+	struct transport_event transfer = { .state = TRANSPORT_NOTE, .digest = *diff_id };
+	cleanup_free char *note = NULL;
+
+	if (done)
+		return;
+	note = xasprintf("unpacking %.19s", digest_format(diff_id, text));
+	transfer.text = note;
+	stage_transfer(arg, &transfer);
+}
+
+int stage_require_trees(struct stage *stage, const struct image *image, struct err *err)
+{
+	struct builder *builder = stage->builder;
+
+	if (builder_enter(builder, err) < 0)
+		return -1;
+	return layer_require_trees(builder->options->store, image->diff_ids, image->n_layers,
+				   builder->options->jobs, unpacking, stage, err);
+}
