@@ -119,6 +119,34 @@ int file_replace_at(int dir_fd, const char *path, const void *data, size_t len, 
 	return 0;
 }
 
+int file_near(int dir_fd, const char **path, int *ret_owned_fd)
+{
+	cleanup_fd int near = -1;
+	char piece[PATH_MAX];
+
+	while (strlen(*path) >= PATH_MAX) {
+		size_t len = PATH_MAX - 1;
+		int next;
+
+		while (len > 0 && (*path)[len] != '/')
+			len--;
+		if (len == 0) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		memcpy(piece, *path, len);
+		piece[len] = '\0';
+		next = openat(near < 0 ? dir_fd : near, piece, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (next < 0)
+			return -1;
+		file_close_at(&near);
+		near = next;
+		*path += len + 1;
+	}
+	*ret_owned_fd = steal_fd(&near);
+	return *ret_owned_fd < 0 ? dir_fd : *ret_owned_fd;
+}
+
 int file_mkdirs_at(int dir_fd, const char *path, mode_t mode, struct err *err)
 {
 	cleanup_free char *part = xstrdup(path);

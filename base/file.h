@@ -40,6 +40,14 @@ ssize_t pread_all(int fd, void *data, size_t len, off_t offset);
 /* All len bytes or -1 with errno. */
 int write_all(int fd, const void *data, size_t len);
 
+/*
+ * A relative path may be longer than a system call takes. Open directories on the way, links in it
+ * followed, until what is left is short enough, and leave that in *path. The directory to
+ * use it with: dir_fd itself, or *ret_owned_fd, which the caller closes (-1 when there is none).
+ * -1 with errno.
+ */
+int file_near(int dir_fd, const char **path, int *ret_owned_fd);
+
 /* Read path under dir_fd whole into buf (which has the limit: ERR_LIMIT past it). A missing file
  * is ERR_NOT_FOUND; what is no regular file is ERR_INVALID. */
 int file_read_at(int dir_fd, const char *path, struct buf *buf, struct err *err);

@@ -85,6 +85,22 @@ int inroot_stat(int root_fd, const char *path, struct stat *ret_stat)
 	return stat_with(root_fd, path, 0, ret_stat);
 }
 
+/*
+ * Owner and mode are set through a descriptor of what was just made: what has the name already is
+ * left alone. It may be a link that leads nowhere inside the root, but somewhere outside of it.
+ */
+static int make_one(int parent_fd, const char *name, mode_t mode, uid_t uid, gid_t gid)
+{
+	cleanup_fd int fd = -1;
+
+	if (mkdirat(parent_fd, name, 0700) < 0)
+		return errno == EEXIST ? 0 : -1;
+	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, uid, gid) < 0)
+		return -1;
+	return fchmod(fd, mode);
+}
+
 int inroot_mkdirs(int root_fd, const char *path, mode_t mode, uid_t uid, gid_t gid, int *ret_fd,
 		  struct err *err)
 {
@@ -105,11 +121,8 @@ int inroot_mkdirs(int root_fd, const char *path, mode_t mode, uid_t uid, gid_t g
 			so_far = xstrndup(path, (size_t)(next - part) + strlen(next));
 			fd = inroot_open(root_fd, so_far, O_PATH | O_DIRECTORY, 0);
 			if (fd < 0 && errno == ENOENT) {
-				if (mkdirat(at, next, mode) < 0 && errno != EEXIST)
+				if (make_one(at, next, mode, uid, gid) < 0)
 					return err_os(err, "make directory %s", so_far);
-				if (fchownat(at, next, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-				    fchmodat(at, next, mode, 0) < 0)
-					return err_os(err, "set owner of %s", so_far);
 				fd = inroot_open(root_fd, so_far, O_PATH | O_DIRECTORY, 0);
 			}
 			if (fd < 0)

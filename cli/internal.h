@@ -33,6 +33,7 @@ struct cli {
 	const struct command *command;
 	char *root;		 /* the store's path */
 	struct store *store;	 /* opened by cli_store() */
+	uint64_t layer_max;	 /* see store_limit_layers() */
 	int store_lock;		 /* held while the store is used, -1 before */
 	char *helper;		 /* path of cbuild-registry */
 	struct strv environment; /* for the helper */

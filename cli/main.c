@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * cbuild [--root DIR] COMMAND ...; `build` is meant when no command is named. Errors are printed
+ * cbuild [OPTIONS] COMMAND ...; `build` is meant when no command is named. Errors are printed
  * here and nowhere else.
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "cli/internal.h"
 #include "dockerfile-parser/dockerfile.h"
 
@@ -68,15 +69,17 @@ static const struct command *find_command(const char *name)
 
 static void print_help(void)
 {
-	printf("Usage: cbuild [--root DIR] [COMMAND] [OPTIONS]\n\n"
+	printf("Usage: cbuild [--root DIR] [--max-layer-size SIZE] [COMMAND] [OPTIONS]\n\n"
 	       "Builds container images from Dockerfiles: no daemon, no root, no network needed.\n"
 	       "Without a command, `build` is meant: cbuild -t p1 .\n\nCommands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
 	printf("\nOptions:\n"
-	       "  --root DIR   the store (default: $CBUILD_ROOT, else /var/lib/cbuild for root,\n"
-	       "               $XDG_DATA_HOME/cbuild for users)\n"
-	       "  --version    show the version\n\n"
+	       "  --root DIR              the store (default: $CBUILD_ROOT, else /var/lib/cbuild\n"
+	       "                          for root, $XDG_DATA_HOME/cbuild for users)\n"
+	       "  --max-layer-size SIZE   refuse layers that unpack to more (default:\n"
+	       "                          $CBUILD_MAX_LAYER_SIZE, else no limit but the disk's)\n"
+	       "  --version               show the version\n\n"
 	       "`cbuild COMMAND --help` shows the options of a command.\n");
 }
 
@@ -161,6 +164,7 @@ static int open_store(struct cli *cli, bool alone, struct store **ret_store, str
 	    (store_open(cli->root, true, &cli->store, err) < 0 ||
 	     store_lock(cli->store, "store", alone, false, &cli->store_lock, err) < 0))
 		return -1;
+	store_limit_layers(cli->store, cli->layer_max);
 	*ret_store = cli->store;
 	return 0;
 }
@@ -207,23 +211,57 @@ static void print_error(const struct cli *cli, const struct err *err)
 			cli->command ? cli->command->name : "", cli->command ? " " : "");
 }
 
+/* "--name VALUE" or "--name=VALUE" at the front. 1: it is, and *argc and *argv are at its last
+ * word; 0: it is not. */
+static int global_value(struct cli *cli, const char *name, int *argc, char ***argv,
+			const char **ret_value, struct err *err)
+{
+	const char *word = (*argv)[1];
+	size_t len = strlen(name);
+
+	if (strncmp(word, name, len) || (word[len] && word[len] != '='))
+		return 0;
+	if (word[len]) {
+		*ret_value = word + len + 1;
+		return 1;
+	}
+	if (*argc < 3)
+		return cli_usage(cli, err, "%s needs a value", name);
+	*ret_value = (*argv)[2];
+	++*argv;
+	--*argc;
+	return 1;
+}
+
+static int set_layer_max(struct cli *cli, const char *name, const char *value, struct err *err)
+{
+	if (size_parse(value, &cli->layer_max) < 0 || cli->layer_max > INT64_MAX)
+		return cli_usage(cli, err, "%s: \"%s\" is no size", name, value);
+	return 0;
+}
+
 /* --root and the like, before the command. *ret_done: nothing more is to be done. */
 static int global_options(struct cli *cli, int *argc, char ***argv, bool *ret_done, struct err *err)
 {
+	const char *value = getenv("CBUILD_MAX_LAYER_SIZE");
+
+	if (value && *value && set_layer_max(cli, "CBUILD_MAX_LAYER_SIZE", value, err) < 0)
+		return -1;
 	*ret_done = false;
 	while (*argc > 1) {
 		char *word = (*argv)[1];
+		int is_root = global_value(cli, "--root", argc, argv, &value, err);
+		int is_max = is_root ? 0
+				     : global_value(cli, "--max-layer-size", argc, argv, &value, err);
 
-		if (!strncmp(word, "--root=", 7)) {
+		if (is_root < 0 || is_max < 0)
+			return -1;
+		if (is_root) {
 			free(cli->root);
-			cli->root = xstrdup(word + 7);
-		} else if (!strcmp(word, "--root")) {
-			if (*argc < 3)
-				return cli_usage(cli, err, "--root needs a directory");
-			free(cli->root);
-			cli->root = xstrdup((*argv)[2]);
-			++*argv;
-			--*argc;
+			cli->root = xstrdup(value);
+		} else if (is_max) {
+			if (set_layer_max(cli, "--max-layer-size", value, err) < 0)
+				return -1;
 		} else if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
 			print_help();
 			*ret_done = true;

@@ -109,7 +109,7 @@ static int file_is_equal(struct diff *diff, const struct walk_item *item, int up
 static int link_is_equal(struct diff *diff, const struct walk_item *item,
 			 const struct root_found *found, struct err *err)
 {
-	char upper[ENTRY_PATH_MAX], lower[ENTRY_PATH_MAX];
+	char upper[ENTRY_LINK_MAX], lower[ENTRY_LINK_MAX];
 	ssize_t len = readlinkat(item->parent_fd, item->name, upper, sizeof(upper) - 1);
 
 	if (len < 0)

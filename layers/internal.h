@@ -447,7 +447,7 @@ int root_find(struct root *root, const char *path, bool follow_last, struct root
 
 /* The target of a symlink that was found. */
 int root_read_link(struct root *root, const struct root_found *found, const char *path,
-		   char target[ENTRY_PATH_MAX], struct err *err);
+		   char target[ENTRY_LINK_MAX], struct err *err);
 
 /* The directories that layer (a tree) has without naming them. */
 /* The layers it was opened with and those that were pushed, bottom first. */

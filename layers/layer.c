@@ -154,7 +154,7 @@ int layer_take(struct store *store, int fd, const struct digest *want_diff_id,
 	cleanup_with(blob_writer_free) struct blob_writer *blob = NULL;
 	struct layer layer = { 0 };
 
-	if (decompressor_open(fd, -1, "layer", 0, &from, err) < 0 ||
+	if (decompressor_open(fd, -1, "layer", store_layer_max(store), &from, err) < 0 ||
 	    blob_writer_open(store, &blob, err) < 0 ||
 	    take(store, from, blob, want_diff_id, &layer, err) < 0)
 		return -1;

@@ -51,7 +51,7 @@ int layer_adopt(struct scratch *scratch, const char *name, const struct descript
 	bool known;
 
 	if (open_bytes(scratch, name, &blob->digest, &fd, err) < 0 ||
-	    decompressor_open(fd, 0, "layer", 0, &from, err) < 0)
+	    decompressor_open(fd, 0, "layer", store_layer_max(scratch->store), &from, err) < 0)
 		return -1;
 	compression = decompressor_compression(from, &known);
 	if (!known) /* bzip2 or xz, which no image may hold */

@@ -9,7 +9,7 @@
 
 DEFINE_CLEANUP(struct tar_reader *, tar_reader_free)
 
-static int read_through(int fd, const char *what, struct err *err)
+static int read_through(int fd, const char *what, uint64_t max_bytes, struct err *err)
 {
 	cleanup_with(tar_reader_free) struct tar_reader *reader = NULL;
 	const struct entry *entry;
@@ -17,7 +17,7 @@ static int read_through(int fd, const char *what, struct err *err)
 	uint64_t size;
 	int more;
 
-	if (tar_reader_open(fd, what, TAR_READER_LAYER, 0, &reader, err) < 0)
+	if (tar_reader_open(fd, what, TAR_READER_LAYER, max_bytes, &reader, err) < 0)
 		return -1;
 	while ((more = tar_reader_next(reader, &entry, err)) > 0)
 		;
@@ -34,7 +34,7 @@ int layer_check(struct store *store, const struct digest *diff_id, const char *w
 	if (layer_find_blob(store, diff_id, &blob, err) < 0 ||
 	    blob_open(store, &blob.digest, &fd, NULL, err) < 0)
 		return -1;
-	if (read_through(fd, what, err) == 0)
+	if (read_through(fd, what, store_layer_max(store), err) == 0)
 		return 0;
 	layer_forget(store, diff_id, &ignored);
 	return -1;

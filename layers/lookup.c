@@ -107,7 +107,7 @@ static int fail_absent(struct lookup *lookup, bool keep_path, struct err *err)
 
 /* 1: *ret_found, which is no directory, is the end; 0: go on. */
 static int take_name(struct lookup *lookup, const char *name, bool follow_last,
-		     struct root_found *ret_found, char target[ENTRY_PATH_MAX], struct err *err)
+		     struct root_found *ret_found, char target[ENTRY_LINK_MAX], struct err *err)
 {
 	struct root_dir dir;
 
@@ -132,7 +132,7 @@ static int take_name(struct lookup *lookup, const char *name, bool follow_last,
 }
 
 static int resolve(struct lookup *lookup, bool follow_last, struct root_found *ret_found,
-		   char target[ENTRY_PATH_MAX], struct err *err)
+		   char target[ENTRY_LINK_MAX], struct err *err)
 {
 	char name[ENTRY_NAME_MAX + 1];
 	struct root_dir dir;
@@ -161,7 +161,7 @@ int root_find(struct root *root, const char *path, bool follow_last, struct root
 	      struct root_found *ret_found, struct err *err)
 {
 	struct lookup lookup = { .root = root, .what = path, .rest = xstrdup(path) };
-	char target[ENTRY_PATH_MAX] = "";
+	char target[ENTRY_LINK_MAX] = "";
 	int bad = resolve(&lookup, follow_last, ret_found, target, err);
 
 	if (!bad || err->kind == ERR_NOT_FOUND)

@@ -53,6 +53,14 @@ static int lock_tree(struct work *work, bool wait, bool *ret_taken, struct err *
 	return 0;
 }
 
+/* The store's limit, or what the blob can honestly grow to. */
+static uint64_t most_bytes(const struct store *store, uint64_t blob_size)
+{
+	uint64_t limit = unpack_limit(blob_size), wanted = store_layer_max(store);
+
+	return wanted && wanted < limit ? wanted : limit;
+}
+
 static int start(struct work *work, struct err *err)
 {
 	struct descriptor blob;
@@ -69,7 +77,7 @@ static int start(struct work *work, struct err *err)
 	work->unpack = (struct unpack){
 		.tar_fd = work->blob_fd,
 		.what = digest_format(work->diff_id, work->what),
-		.max_bytes = unpack_limit(blob.size),
+		.max_bytes = most_bytes(work->store, blob.size),
 		.want_diff_id = work->diff_id,
 		.dir_fd = work->tree_fd,
 	};

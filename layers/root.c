@@ -185,10 +185,23 @@ int root_implied(struct root *root, size_t at, const struct path_set **ret_set, 
 
 int root_open_in(struct root *root, size_t at, const char *path, struct err *err)
 {
-	int fd = openat(root->layers[at].fs_fd, *path ? path : ".",
-			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	const char *rest = *path ? path : ".";
+	cleanup_fd int owned_fd = -1;
+	int dir_fd = file_near(root->layers[at].fs_fd, &rest, &owned_fd);
+	int fd = dir_fd < 0 ? -1
+			    : openat(dir_fd, rest,
+				     O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	return fd < 0 ? err_os(err, "open %s", path) : fd;
+}
+
+static int stat_in(int fs_fd, const char *path, struct stat *ret_stat)
+{
+	const char *rest = *path ? path : ".";
+	cleanup_fd int owned_fd = -1;
+	int dir_fd = file_near(fs_fd, &rest, &owned_fd);
+
+	return dir_fd < 0 ? -1 : fstatat(dir_fd, rest, ret_stat, AT_SYMLINK_NOFOLLOW);
 }
 
 static int look_in_tree(struct root *root, size_t at, const char *path, bool ask_opaque,
@@ -198,7 +211,7 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 	struct look look = { .kind = LOOK_OTHER };
 	const struct path_set *implied;
 
-	if (fstatat(layer->fs_fd, *path ? path : ".", &look.stat, AT_SYMLINK_NOFOLLOW) < 0) {
+	if (stat_in(layer->fs_fd, path, &look.stat) < 0) {
 		if (errno != ENOENT)
 			return err_os(err, "stat %s", path);
 		look.kind = LOOK_ABSENT;
@@ -384,16 +397,21 @@ static const struct tar_member *member_of(const struct tar_index *index, const c
 }
 
 int root_read_link(struct root *root, const struct root_found *found, const char *path,
-		   char target[ENTRY_PATH_MAX], struct err *err)
+		   char target[ENTRY_LINK_MAX], struct err *err)
 {
 	const struct root_layer *layer = &root->layers[found->layer];
-	ssize_t len;
+	cleanup_fd int owned_fd = -1;
+	const char *rest = path;
+	ssize_t len = -1;
+	int dir_fd;
 
 	if (layer->fs_fd < 0) {
-		snprintf(target, ENTRY_PATH_MAX, "%s", member_of(layer->index, path)->link);
+		snprintf(target, ENTRY_LINK_MAX, "%s", member_of(layer->index, path)->link);
 		return 0;
 	}
-	len = readlinkat(layer->fs_fd, path, target, ENTRY_PATH_MAX - 1);
+	dir_fd = file_near(layer->fs_fd, &rest, &owned_fd);
+	if (dir_fd >= 0)
+		len = readlinkat(dir_fd, rest, target, ENTRY_LINK_MAX - 1);
 	if (len < 0)
 		return err_os(err, "read link %s", path);
 	target[len] = '\0';

@@ -39,6 +39,7 @@ static const char *const store_directories[] = {
 struct store {
 	char *path;
 	int dir_fd;
+	uint64_t layer_max;
 	bool sync_failed;
 };
 
@@ -50,6 +51,16 @@ int store_fd(const struct store *store)
 const char *store_path(const struct store *store)
 {
 	return store->path;
+}
+
+void store_limit_layers(struct store *store, uint64_t max_bytes)
+{
+	store->layer_max = max_bytes;
+}
+
+uint64_t store_layer_max(const struct store *store)
+{
+	return store->layer_max;
 }
 
 void store_free(struct store *store)

@@ -48,6 +48,10 @@ void store_free(struct store *store);
 int store_fd(const struct store *store);	    /* its directory; stays the store's */
 const char *store_path(const struct store *store); /* absolute, for messages */
 
+/* No layer that comes from outside may unpack to more bytes than this; 0, as at first: any may. */
+void store_limit_layers(struct store *store, uint64_t max_bytes);
+uint64_t store_layer_max(const struct store *store);
+
 /*
  * Make everything written so far survive a power cut: one syncfs(). An error is remembered: a
  * later call fails too (a sync that failed once is never believed).

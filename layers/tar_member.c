@@ -55,7 +55,7 @@ static int set_link(struct tar_reader *reader, const struct tar_header *header, 
 		link = reader->pax.link;
 	else if (reader->long_link.len)
 		link = reader->long_link.data;
-	if (strlen(link) >= sizeof(reader->link))
+	if (reader->entry.type == ENTRY_SYMLINK && strlen(link) >= ENTRY_LINK_MAX)
 		return tar_corrupt(reader, err, "the target of %.200s is too long", reader->path);
 	if (reader->entry.type == ENTRY_SYMLINK)
 		memcpy(reader->link, link, strlen(link) + 1);

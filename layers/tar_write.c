@@ -348,7 +348,7 @@ static int check_entry(const struct entry *entry, const struct buf *name, struct
 		return err_set(err, ERR_INVALID, "the root of a layer must be a directory");
 	if (entry->type != ENTRY_SYMLINK && entry->type != ENTRY_HARDLINK)
 		return 0;
-	if (!entry->link || !*entry->link || strlen(entry->link) >= ENTRY_PATH_MAX)
+	if (!entry->link || !*entry->link || strlen(entry->link) >= (entry->type == ENTRY_SYMLINK ? ENTRY_LINK_MAX : ENTRY_PATH_MAX))
 		return err_set(err, ERR_INVALID,
 			       "a layer cannot hold the link %s: its target is %s", entry->path,
 			       entry->link && *entry->link ? "too long" : "empty");

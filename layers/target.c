@@ -47,16 +47,17 @@ static int make_implied(int dir_fd, const char *name)
 /* A path that is being followed component by component. */
 struct descent {
 	struct target *to;
-	char *rest; /* what is left of it */
+	char *path; /* all of it, */
+	char *rest; /* and what is left of it */
 	int fd;	    /* where it has got to */
 	unsigned links;
 	bool replace; /* what is no directory makes room for one */
 };
 
 /* `rest` goes on behind a link that leads nowhere yet: it is there that directories are made. */
-static int follow_dangling(struct descent *way, const char *name, const char *rest)
+static int follow_dangling(struct descent *way, const char *name)
 {
-	char target[ENTRY_PATH_MAX];
+	char target[ENTRY_LINK_MAX];
 	ssize_t len = readlinkat(way->fd, name, target, sizeof(target) - 1);
 	char *longer;
 
@@ -71,35 +72,30 @@ static int follow_dangling(struct descent *way, const char *name, const char *re
 		close(way->fd);
 		way->fd = openat(way->to->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
-	longer = xasprintf("%s/%s", target, rest);
-	free(way->rest);
-	way->rest = longer;
+	longer = xasprintf("%s/%s", target, way->rest);
+	free(way->path);
+	way->path = way->rest = longer;
 	return 0;
 }
 
-/* Open, or make, the component name of the way; on to `rest`. -1 with errno. */
-static int descend(struct descent *way, const char *name, const char *rest)
+/* Open, or make, the component name of the way. -1 with errno. */
+static int descend(struct descent *way, const char *name)
 {
 	int fd = openat(way->fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char *left = xstrdup(rest);
 	struct stat st;
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
 		bool there = fstatat(way->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 
 		if (there && S_ISLNK(st.st_mode) && errno != ELOOP &&
-		    follow_dangling(way, name, rest) == 0) {
-			free(left);
+		    follow_dangling(way, name) == 0)
 			return 0;
-		}
 		if (there && !way->replace)
 			errno = ENOTDIR;
 		else if ((!there || target_clear(way->to, way->fd, name) == 0) &&
 			 make_implied(way->fd, name) == 0)
 			fd = openat(way->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
-	free(way->rest);
-	way->rest = left;
 	if (fd < 0)
 		return -1;
 	close(way->fd);
@@ -110,27 +106,33 @@ static int descend(struct descent *way, const char *name, const char *rest)
 /* The directory path with all that is missing. The descriptor, or -1 with errno. */
 static int make_directories(struct target *to, const char *path, bool replace)
 {
-	struct descent way = { .to = to, .rest = xstrdup(path), .replace = replace };
+	struct descent way = { .to = to, .path = xstrdup(path), .replace = replace };
 	int bad = 0;
 
+	way.rest = way.path;
 	way.fd = openat(to->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	while (!bad && way.fd >= 0 && *way.rest) {
 		size_t len = strcspn(way.rest, "/");
 		cleanup_free char *name = xstrndup(way.rest, len);
-		cleanup_free char *rest = xstrdup(way.rest + len + (way.rest[len] == '/'));
 
-		if (!*name) {
-			memmove(way.rest, rest, strlen(rest) + 1);
-			continue;
-		}
-		bad = descend(&way, name, rest);
+		way.rest += len + (way.rest[len] == '/');
+		if (*name)
+			bad = descend(&way, name);
 	}
-	free(way.rest);
+	free(way.path);
 	if (bad && way.fd >= 0) {
 		close(way.fd);
 		way.fd = -1;
 	}
 	return way.fd;
+}
+
+static int open_directory(int root_fd, const char *path)
+{
+	cleanup_fd int owned_fd = -1;
+	int dir_fd = file_near(root_fd, &path, &owned_fd);
+
+	return dir_fd < 0 ? -1 : openat(dir_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 int target_open_parent(struct target *to, const char *path, unsigned flags, const char **ret_leaf)
@@ -144,7 +146,7 @@ int target_open_parent(struct target *to, const char *path, unsigned flags, cons
 	if (to->parent_fd >= 0 && !to->parent_stale && !strcmp(to->parent.data, parent))
 		return to->parent_fd;
 	file_close_at(&to->parent_fd);
-	to->parent_fd = openat(to->root_fd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	to->parent_fd = open_directory(to->root_fd, parent);
 	if (to->parent_fd < 0 && flags)
 		to->parent_fd = make_directories(to, parent, flags & TARGET_REPLACE);
 	buf_clear(&to->parent);

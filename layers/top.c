@@ -82,6 +82,24 @@ struct patch {
 	struct xattr_list a, b;
 };
 
+static int open_place(int top_fd, const char *path)
+{
+	const char *rest = *path ? path : ".";
+	cleanup_fd int owned_fd = -1;
+	int dir_fd = file_near(top_fd, &rest, &owned_fd);
+
+	return dir_fd < 0 ? -1
+			  : openat(dir_fd, rest, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int make_place(int top_fd, const char *path)
+{
+	cleanup_fd int owned_fd = -1;
+	int dir_fd = file_near(top_fd, &path, &owned_fd);
+
+	return dir_fd < 0 ? -1 : mkdirat(dir_fd, path, 0700);
+}
+
 /* Directories in top/ get their time after all that is in them. */
 static int pop_to(struct patch *patch, size_t depth, struct err *err)
 {
@@ -92,8 +110,7 @@ static int pop_to(struct patch *patch, size_t depth, struct err *err)
 		cleanup_fd int fd = -1;
 
 		if (place->made && !bad) {
-			fd = openat(patch->top_fd, *place->path ? place->path : ".",
-				    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			fd = open_place(patch->top_fd, place->path);
 			bad = fd < 0 ? err_os(err, "open /%s", place->path)
 				     : root_dress(patch->root, place->path, &place->found, fd, err);
 		}
@@ -186,7 +203,7 @@ static int make_way(struct patch *patch, struct err *err)
 	for (size_t i = 0; i < patch->depth; i++) {
 		struct place *place = &patch->stack[i];
 
-		if (!place->made && *place->path && mkdirat(patch->top_fd, place->path, 0700) < 0)
+		if (!place->made && *place->path && make_place(patch->top_fd, place->path) < 0)
 			return err_os(err, "make /%s", place->path);
 		place->made = true;
 	}

@@ -280,7 +280,7 @@ int walk_next(struct walk *walk, struct walk_item *ret_item, struct err *err)
 
 static int read_link(struct walk *walk, const struct walk_item *item, struct err *err)
 {
-	char target[ENTRY_PATH_MAX];
+	char target[ENTRY_LINK_MAX];
 	ssize_t len = readlinkat(item->parent_fd, item->name, target, sizeof(target));
 
 	if (len < 0 || (size_t)len >= sizeof(target))

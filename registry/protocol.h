@@ -14,6 +14,7 @@
  *	 "authfile": path, "registries_conf": path,	absent: the usual places
  *	 "insecure": true,				absent: false
  *	 "platform": "linux/arm64/v8",			pull; absent: the host's
+ *	 "layer_max": bytes,				pull: see store_limit_layers(); absent: 0
  *	 "id": "sha256:...",				push: the image
  *	 "compression": "none" | "gzip" | "zstd",	push
  *	 "docker": true,				push; docker's media types

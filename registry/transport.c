@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "layers/store.h"
 #include "registry/call.h"
 #include "registry/protocol.h"
 #include "registry/reference.h"
@@ -52,6 +53,9 @@ int transport_pull(const struct transport_options *options, struct store *store,
 
 	if (options->platform)
 		set_text(request, "platform", platform_format(options->platform, platform));
+	if (store_layer_max(store))
+		json_object_set_new(request, "layer_max",
+				    json_integer((json_int_t)store_layer_max(store)));
 	if (helper_call(options, store, request, listener, arg, &result, err) < 0)
 		return -1;
 	if (js_digest(result, "id", &image.id, err) < 0 ||

@@ -176,6 +176,25 @@ static void test_inroot__mkdirs_follows_links_inside(void **state)
 	assert_int_equal(st.st_mode & 07777, 0750);
 }
 
+/* A link that leads nowhere inside may lead to something outside. */
+static void test_inroot__mkdirs_changes_nothing_outside(void **state)
+{
+	struct place *place = *state;
+	char outside[] = "/tmp/cbuild-test-outside-XXXXXX";
+	struct err err = ERR_INIT;
+	struct stat st;
+	int fd;
+
+	assert_non_null(mkdtemp(outside));
+	assert_int_equal(symlinkat(outside, place->fd, "link"), 0);
+	assert_int_equal(inroot_mkdirs(place->fd, "/link", 0755, getuid(), getgid(), &fd, &err), -1);
+	assert_int_equal(inroot_mkdirs(place->fd, "/link/x", 0755, getuid(), getgid(), &fd, &err),
+			 -1);
+	assert_int_equal(stat(outside, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(rmdir(outside), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +206,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_inroot__links_stay_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inroot__parent_and_leaf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inroot__mkdirs_follows_links_inside, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_inroot__mkdirs_changes_nothing_outside, setup,
 						teardown),
 	};
 

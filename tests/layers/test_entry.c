@@ -61,7 +61,7 @@ static void test_entry__unclean_paths_are_refused(void **state)
 		"/a", "a/", "a//b", ".", "..", "a/..", "./a", "a/./b", ".wh.a", "d/.wh..wh..opq/x",
 	};
 	struct err err = ERR_INIT;
-	char name[4200];
+	char name[ENTRY_PATH_MAX + 100];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -77,10 +77,10 @@ static void test_entry__unclean_paths_are_refused(void **state)
 	name[256] = 'n';
 	for (size_t i = 100; i < sizeof(name); i += 100)
 		name[i] = '/';
-	name[4095] = '\0';
+	name[ENTRY_PATH_MAX - 1] = '\0';
 	assert_int_equal(entry_check_path(name, &err), 0);
-	name[4095] = 'n';
-	name[4096] = '\0';
+	name[ENTRY_PATH_MAX - 1] = 'n';
+	name[ENTRY_PATH_MAX] = '\0';
 	assert_int_equal(entry_check_path(name, &err), -1);
 	assert_int_equal(entry_check_path("", &err), 0);
 	assert_int_equal(entry_check_path("a/...b/.w", &err), 0);
@@ -103,7 +103,7 @@ static void test_entry__names_are_normalised_into_the_root(void **state)
 		{ "...", "..." },
 		{ "a/b/..", "a" },
 	};
-	char to[ENTRY_PATH_MAX], big[5000];
+	char to[ENTRY_PATH_MAX], big[ENTRY_PATH_MAX + 1000];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -116,11 +116,11 @@ static void test_entry__names_are_normalised_into_the_root(void **state)
 	big[256] = 'b';
 	for (size_t i = 0; i < sizeof(big); i += 200)
 		big[i] = '/';
-	big[4999] = '\0';
+	big[sizeof(big) - 1] = '\0';
 	assert_false(entry_normalise(big, to));
-	big[4096] = '\0'; /* the leading slash goes */
+	big[ENTRY_PATH_MAX] = '\0'; /* the leading slash goes */
 	assert_true(entry_normalise(big, to));
-	assert_int_equal(strlen(to), 4095);
+	assert_int_equal(strlen(to), ENTRY_PATH_MAX - 1);
 }
 
 int main(void)

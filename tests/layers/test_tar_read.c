@@ -348,7 +348,7 @@ static void test_tar_read__long_names_and_times(void **state)
 	const struct entry *entry;
 	struct tar_reader *reader;
 	struct err err = ERR_INIT;
-	char name[301], big[5000];
+	char name[301], big[ENTRY_PATH_MAX + 100];
 	cleanup_fd int fd = -1;
 
 	memset(name, 'n', sizeof(name));
@@ -359,10 +359,11 @@ static void test_tar_read__long_names_and_times(void **state)
 	memset(big, 'b', sizeof(big));
 	for (size_t i = 0; i < sizeof(big); i += 200)
 		big[i] = '/';
-	big[4999] = '\0';
+	big[sizeof(big) - 1] = '\0';
 	tar_put_pax1(tar, "path", big);
 	tar_put_file(tar, "f", "");
 	expect_error(tar, ERR_CORRUPT, "too long");
+	big[ENTRY_LINK_MAX] = '\0';
 	tar_put_pax1(tar, "linkpath", big);
 	tar_put_link(tar, "s", '2', "short");
 	expect_error(tar, ERR_CORRUPT, "too long");

@@ -318,21 +318,28 @@ static void test_unpack__deep_and_long(void **state)
 {
 	struct box *box = *state;
 	struct err err = ERR_INIT;
-	char path[4096] = "", name[256];
+	char path[10003] = "", name[256];
 	struct digest id;
+	struct stat st;
 	TAR_BUF(tar);
 
-	for (size_t i = 0; i + 2 < sizeof(path) - 2; i += 2)
+	for (size_t i = 0; i < 10000; i += 2)
 		memcpy(path + i, "d/", 3);
 	tar_put_pax1(&tar, "path", path);
 	tar_put(&tar, tar_member("deep/", '5'));
-	path[strlen(path) - 1] = 'f';
+	path[strlen(path)] = 'f';
+	tar_put_pax1(&tar, "path", path);
+	tar_put_file(&tar, "file", "x");
+	tar_put_pax1(&tar, "linkpath", path);
+	tar_put(&tar, tar_member("other", '1'));
 	memset(name, 'n', 255);
 	name[255] = '\0';
 	tar_put_pax1(&tar, "path", name);
 	tar_put_file(&tar, "long", "x");
 	id = box_unpack(box, &tar);
 	assert_true(box_has(box, &id, name));
+	assert_int_equal(box_stat(box, &id, "other", &st), 0);
+	assert_int_equal(st.st_nlink, 2);
 	assert_ok(tree_remove(box->store, &id, &err));
 	assert_false(tree_exists(box->store, &id));
 }
