@@ -125,7 +125,7 @@ static void platform_args(const struct builder *builder, struct strv *args)
 	}
 	platform_host(&host);
 	scope_add_platforms(args, builder->options->platform ? builder->options->platform : &host,
-			    &host);
+			    &host, builder->options->target);
 }
 
 DEFINE_CLEANUP(struct ignore *, ignore_free)

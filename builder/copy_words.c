@@ -51,8 +51,9 @@ static int add_inline(struct builder *builder, struct stage *stage, const struct
 	char *content = NULL;
 
 	if (heredoc->expand) {
-		if (expand_word(heredoc->content, builder->dockerfile->directives.escape,
-				EXPAND_RAW_QUOTES, scope_lookup, &stage->env, &content, &why) < 0)
+		/* a backslash, whatever the directive says */
+		if (expand_word(heredoc->content, '\\', EXPAND_RAW_QUOTES, scope_lookup,
+				&stage->env, &content, &why) < 0)
 			return dockerfile_error(builder->dockerfile, heredoc->range, why.kind, err,
 						"%s", why.message);
 	} else {

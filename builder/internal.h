@@ -40,10 +40,16 @@ const char *scope_lookup(void *env, const char *name, size_t name_len);
 int scope_expand(const struct dockerfile *dockerfile, const struct strv *env,
 		 const struct word *word, char **ret_text, struct err *err);
 
-/* The ARGs that exist without being declared in FROM: TARGETPLATFORM and so on. */
+/*
+ * The ARGs that exist without being declared in FROM: TARGETPLATFORM and so on, and TARGETSTAGE,
+ * which is "default" when no stage is asked for (NULL).
+ */
 void scope_add_platforms(struct strv *args, const struct platform *target,
-			 const struct platform *build);
+			 const struct platform *build, const char *target_stage);
 bool scope_is_proxy(const char *name);
+
+/* An ARG that speaks to the builder: it is no variable of RUN, and no word expands to it. */
+bool scope_is_silent(const char *name);
 
 /* --- plan.c: text to stages, pure */
 

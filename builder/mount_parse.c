@@ -206,20 +206,26 @@ static int find_name(const char *text, const char *const *names, size_t n)
 	return -1;
 }
 
+/* `expected` is the names in words, for when none is near. */
+static int not_one_of(const struct parse *parse, const char *what, const char *text,
+		      const char *const *names, size_t n, const char *expected, struct err *err)
+{
+	const char *near = suggest(text, names, n);
+
+	return dockerfile_error(parse->dockerfile, parse->flag->range, ERR_INVALID, err,
+				"--mount: unsupported %s \"%s\" (%s%s%s", what, text,
+				near ? "did you mean " : "expected ", near ? near : expected,
+				near ? "?)" : ")");
+}
+
 static int take_type(struct parse *parse, struct err *err)
 {
 	const char *text = parse->values[FIELD_TYPE];
 	int i = text ? find_name(text, type_names, ARRAY_SIZE(type_names)) : 0;
 
-	if (i < 0) {
-		const char *near = suggest(text, type_names, ARRAY_SIZE(type_names));
-
-		return dockerfile_error(parse->dockerfile, parse->flag->range, ERR_INVALID, err,
-					"--mount: unsupported mount type \"%s\"%s%s%s", text,
-					near ? " (did you mean "
-					     : " (expected bind, cache, tmpfs, secret or ssh",
-					near ? near : "", near ? "?)" : ")");
-	}
+	if (i < 0)
+		return not_one_of(parse, "mount type", text, type_names, ARRAY_SIZE(type_names),
+				  "bind, cache, tmpfs, secret or ssh", err);
 	parse->request->type = 1U << i;
 	for (size_t k = 0; k < ARRAY_SIZE(known); k++)
 		if (parse->keys[known[k].field] == known[k].key &&
@@ -236,8 +242,8 @@ static int take_sharing(struct parse *parse, struct err *err)
 	int i = text ? find_name(text, sharing_names, ARRAY_SIZE(sharing_names)) : 0;
 
 	if (i < 0)
-		return fail(parse, err, "unsupported sharing value ", text,
-			    " (expected shared, private or locked)");
+		return not_one_of(parse, "sharing value", text, sharing_names,
+				  ARRAY_SIZE(sharing_names), "shared, private or locked", err);
 	parse->request->sharing = (enum mount_sharing)i;
 	return 0;
 }

@@ -32,6 +32,18 @@ static int compare_targets(const void *a, const void *b)
 		     : (x->request.flag > y->request.flag) - (x->request.flag < y->request.flag);
 }
 
+/* --build-arg BUILDKIT_CACHE_MOUNT_NS keeps the caches of one project from those of another. */
+static void add_namespace(const struct builder *builder, struct mount_request *request)
+{
+	const char *namespace = env_get(&builder->build_args, "BUILDKIT_CACHE_MOUNT_NS");
+	char *id = request->id;
+
+	if (!namespace || !*namespace)
+		return;
+	request->id = xasprintf("%s/%s", namespace, id);
+	free(id);
+}
+
 static int read_one(struct step_mounts *mounts, const struct flag *flag, unsigned *n_ssh,
 		    struct err *err)
 {
@@ -47,6 +59,8 @@ static int read_one(struct step_mounts *mounts, const struct flag *flag, unsigne
 	if (mount_parse(dockerfile, mounts->stage, flag, &mount->request, err) < 0)
 		return -1;
 	mounts->n++;
+	if (mount->request.type == MOUNT_CACHE)
+		add_namespace(mounts->builder, &mount->request);
 	if (mount->request.type == MOUNT_SSH && !mount->request.target)
 		mount->request.target = xasprintf("/run/buildkit/ssh_agent.%u", *n_ssh);
 	*n_ssh += mount->request.type == MOUNT_SSH;

@@ -303,7 +303,7 @@ int plan_make(const struct dockerfile *dockerfile, const struct strv *build_args
 	plan->dockerfile = dockerfile;
 	plan->stages = arena_alloc(arena, (dockerfile->n_instructions + 1) * sizeof(*plan->stages));
 	platform_host(&host);
-	scope_add_platforms(&plan->platform_args, platform, &host);
+	scope_add_platforms(&plan->platform_args, platform, &host, target);
 	for (size_t i = 0; i < plan->platform_args.n; i++) {
 		cleanup_free char *name =
 			xstrndup(plan->platform_args.v[i], strcspn(plan->platform_args.v[i], "="));

@@ -39,10 +39,17 @@ static void add_platform(struct strv *args, const char *prefix, const struct pla
 }
 
 void scope_add_platforms(struct strv *args, const struct platform *target,
-			 const struct platform *build)
+			 const struct platform *build, const char *target_stage)
 {
 	add_platform(args, "BUILD", build);
 	add_platform(args, "TARGET", target);
+	strv_addf(args, "TARGETSTAGE=%s", target_stage ? target_stage : "default");
+}
+
+bool scope_is_silent(const char *name)
+{
+	return !strcmp(name, "BUILDKIT_SBOM_SCAN_CONTEXT") ||
+	       !strcmp(name, "BUILDKIT_SBOM_SCAN_STAGE");
 }
 
 bool scope_is_proxy(const char *name)

@@ -61,7 +61,7 @@ int step_arg(struct builder *builder, struct stage *stage, const struct instruct
 			return -1;
 		env_set(&stage->args, name, value ? value : "");
 		buf_addf(&text, " %s%s%s", name, value ? "=" : "", value ? value : "");
-		if (value)
+		if (value && !scope_is_silent(name))
 			env_set(&stage->env, name, value);
 	}
 	stage_add_history(stage, "ARG%s", text.data);

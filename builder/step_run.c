@@ -30,6 +30,7 @@ struct run_step {
 	const struct heredoc *script; /* a heredoc that is a program of its own (#!), or NULL */
 	enum sandbox_network network;
 	bool insecure;
+	const char *hostname; /* --build-arg BUILDKIT_SANDBOX_HOSTNAME, or NULL */
 	struct step_mounts mounts;
 	int script_fd;
 	struct step_record record;
@@ -162,6 +163,8 @@ static void add_options(const struct run_step *step, struct key *key)
 
 	if (options->extra_hosts)
 		key_add(key, "hosts", options->extra_hosts);
+	if (step->hostname)
+		key_add(key, "hostname", step->hostname);
 	if (step->insecure)
 		key_add(key, "security", "insecure");
 	for (size_t i = 0; i < options->n_limits; i++) {
@@ -294,6 +297,7 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 		.n_limits = options->n_limits,
 		.shm_size = options->shm_size,
 		.all_capabilities = step->insecure,
+		.hostname = step->hostname,
 		.resolv_conf = options->resolv_conf,
 		.extra_hosts = options->extra_hosts,
 		.stdin_fd = -1,
@@ -414,10 +418,13 @@ int step_run(struct builder *builder, struct stage *stage, const struct instruct
 		.builder = builder,
 		.stage = stage,
 		.instruction = instruction,
+		.hostname = env_get(&builder->build_args, "BUILDKIT_SANDBOX_HOSTNAME"),
 		.script_fd = -1,
 	};
 	int status = -1;
 
+	if (step.hostname && !*step.hostname)
+		step.hostname = NULL;
 	/* what it mounts may be a stage that is built now: the step begins afterwards */
 	if (step_mounts_read(builder, stage, instruction, &step.mounts, err) < 0) {
 		step_release(&step);

@@ -33,7 +33,7 @@ static void test_scope__platform_args(void **state)
 	cleanup_strv struct strv args = STRV_INIT;
 
 	(void)state;
-	scope_add_platforms(&args, &target, &build);
+	scope_add_platforms(&args, &target, &build, NULL);
 	assert_string_equal(env_get(&args, "TARGETPLATFORM"), "linux/arm/v7");
 	assert_string_equal(env_get(&args, "TARGETOS"), "linux");
 	assert_string_equal(env_get(&args, "TARGETARCH"), "arm");
@@ -41,7 +41,8 @@ static void test_scope__platform_args(void **state)
 	assert_string_equal(env_get(&args, "BUILDPLATFORM"), "linux/amd64");
 	assert_string_equal(env_get(&args, "BUILDARCH"), "amd64");
 	assert_string_equal(env_get(&args, "BUILDVARIANT"), "");
-	assert_int_equal(args.n, 10);
+	assert_string_equal(env_get(&args, "TARGETSTAGE"), "default");
+	assert_int_equal(args.n, 11);
 }
 
 static void test_scope__proxies_in_either_case(void **state)
