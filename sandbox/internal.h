@@ -99,6 +99,13 @@ struct mount_option {
 /* A new file system of this type, detached. -1 with errno. For prepared and child use. */
 int mount_new(const char *type, const struct mount_option *options, size_t n, unsigned attributes);
 
+/* --- mountns.c ------------------------------------------------------------------------------ */
+
+/* A mount namespace of this process's own, from which nothing propagates, with a /proc; the root
+ * of it is a mount, also where "/" was a plain directory (a chroot). Needs CAP_SYS_ADMIN over the
+ * user namespace, and one thread. */
+int mountns_enter(struct err *err);
+
 /*
  * The same file by a descriptor of its own whose mount is in this mount namespace: what was opened
  * before userns_enter() lies in the old one, where nothing may be cloned or stacked. A plain
@@ -175,10 +182,21 @@ struct subid {
  * passed over, as newuidmap does. `name` may be NULL. */
 void subid_parse(const char *text, const char *name, uid_t uid, struct subid *ret_subid);
 
-/* --- userns.c ------------------------------------------------------------------------------- */
+/* --- idmap.c -------------------------------------------------------------------------------- */
 
 /* The ranges of this user; n is 0 where there are none. */
 void userns_ranges(struct subid *ret_uids, struct subid *ret_gids);
+
+/* Enter a user namespace as 0:0: a user with his ranges, or his own id; root with all its ids. */
+int idmap_enter(struct err *err);
+
+/* --- refusal.c ------------------------------------------------------------------------------ */
+
+/* Why namespaces are refused here and what would help; static. */
+const char *refusal_reason(void);
+
+/* ERR_DENIED "what: <errno> (<reason>)". Returns -1. */
+int refusal_set(const char *what, struct err *err);
 
 /* --- overlay.c ------------------------------------------------------------------------------ */
 

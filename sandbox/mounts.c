@@ -58,27 +58,6 @@ out:
 	return fd;
 }
 
-int mount_reopen(int fd)
-{
-	char link[40], path[PATH_MAX];
-	struct stat theirs, ours;
-	ssize_t len;
-	int here;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, path, sizeof(path) - 1);
-	if (len > 0 && path[0] == '/') {
-		path[len] = '\0';
-		here = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (here >= 0 && fstat(here, &ours) == 0 && fstat(fd, &theirs) == 0 &&
-		    ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino)
-			return here;
-		if (here >= 0)
-			close(here);
-	}
-	return fcntl(fd, F_DUPFD_CLOEXEC, 3);
-}
-
 /* --- /etc ----------------------------------------------------------------------------------- */
 
 static int write_file(int dir_fd, const char *name, const struct buf *text, struct err *err)

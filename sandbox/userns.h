@@ -5,7 +5,7 @@
 /*
  * sandbox/userns.h: which rights this process has to make containers, and how it gets them.
  * A plain user enters one user namespace per process, by newuidmap and newgidmap with the ranges
- * of /etc/subuid and /etc/subgid; root enters none.
+ * of /etc/subuid and /etc/subgid; root enters one only where it lacks CAP_SYS_ADMIN.
  */
 
 #include <stdbool.h>
@@ -16,9 +16,11 @@ struct err;
 
 enum userns_rung {
 	USERNS_ROOT,	/* real root with the capabilities that are needed */
+	USERNS_NESTED,	/* root without some of them, in a user namespace of its own */
 	USERNS_RANGES,	/* a plain user with subordinate id ranges */
 	USERNS_SINGLE,	/* a plain user with one id */
-	USERNS_NONE,	/* no namespaces: RUN cannot work here */
+	USERNS_CHROOT,	/* no namespaces: RUN needs --isolation=chroot */
+	USERNS_NONE,	/* RUN cannot work here */
 };
 
 struct userns_probe {
@@ -45,12 +47,21 @@ void userns_probe(const char *dir, struct userns_info *ret_info);
 const char *userns_rung_name(enum userns_rung rung);
 
 /*
- * Make this process able to mount, chown and unpack: for a plain user a user namespace in which
- * it is 0:0, and for everybody a private mount namespace. Must be called while the process has
- * one thread. Calling it again does nothing. Fails with ERR_DENIED or ERR_UNSUPPORTED and a
- * message that names the cause and the fixes.
+ * Make this process able to chown, to unpack, and to remove what it unpacked: root is already, a
+ * plain user enters a user namespace in which it is 0:0. Must be called while the process has one
+ * thread. Calling it again does nothing. Fails with ERR_DENIED or ERR_UNSUPPORTED and a message
+ * that names the cause and the fixes; the process then still works, over the user's own files.
+ */
+int userns_enter_files(struct err *err);
+
+/*
+ * And able to mount: beside the above a private mount namespace, also out of a chroot into a plain
+ * directory. Fails likewise; the message has a line for each way that was tried.
  */
 int userns_enter(struct err *err);
+
+/* Whether a root can be entered by chroot() and files in it given to other owners. */
+bool userns_may_chroot(void);
 
 /* Whether userns_enter() has succeeded in this process. */
 bool userns_entered(void);
