@@ -137,8 +137,11 @@ int builder_plan(struct builder *builder, struct err *err)
 static int prepare(struct builder *builder, struct err *err)
 {
 	struct build_event event = { .kind = BUILD_EVENT_PLAN };
+	bool has_epoch;
+	int64_t epoch;
 
-	if (builder_parse(builder, err) < 0 || builder_plan(builder, err) < 0)
+	if (builder_parse(builder, err) < 0 || builder_plan(builder, err) < 0 ||
+	    epoch_find(builder, &has_epoch, &epoch, err) < 0) /* said before anything is run */
 		return -1;
 	builder->stages = xcalloc(builder->plan->n_stages, sizeof(*builder->stages));
 	for (size_t i = 0; i < builder->plan->n_stages; i++) {
@@ -230,10 +233,14 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 	const struct build_options *options = builder->options;
 	struct stage *stage = &builder->stages[builder->plan->target];
 	struct err late = ERR_INIT;
-	bool known, tagged;
+	bool known, tagged, has_epoch;
+	int64_t epoch;
 
 	stage->image->created = stage->created;
 	stage->image->has_created = true;
+	if (epoch_find(builder, &has_epoch, &epoch, err) < 0 ||
+	    (has_epoch && epoch_apply(builder, stage, epoch, err) < 0))
+		return -1;
 	if (add_labels(stage->image, &options->labels, err) < 0)
 		return -1;
 	count_steps(builder, result);

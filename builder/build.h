@@ -68,6 +68,7 @@ struct build_options {
 	bool no_cache;
 	struct strv no_cache_stages; /* names or numbers of stages whose steps are all run */
 	bool no_sync;		     /* a power cut may take the result; a later build syncs */
+	bool keep_times; /* SOURCE_DATE_EPOCH changes the config, not the files of the layers */
 	bool offline;		     /* an attempt to use the network is an error */
 	bool planning; /* build_plan() is meant: remote contexts are refused, not fetched */
 	bool explain;		     /* BUILD_EVENT_EXPLAIN is wanted */

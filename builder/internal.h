@@ -175,6 +175,7 @@ struct stage {
 	bool unknown;	      /* in a plan: what it stands on is not in the store */
 	unsigned culprit;     /* number of its first step that was no hit; 0 for none */
 	struct digest base_id;	 /* of the image that it stands on, zero for none */
+	size_t base_layers, base_history; /* what it has from there */
 	struct step_cost *costs; /* of the image's history; entries at the end may be missing */
 	size_t n_costs, cap_costs;
 };
@@ -304,6 +305,23 @@ void stage_add_cost(struct stage *stage, const struct step_record *record);
 void stage_copy_costs(struct stage *stage, const struct stage *base);
 int stage_save_costs(struct store *store, const struct stage *stage, const struct digest *id,
 		     struct err *err);
+
+/* --- epoch.c: SOURCE_DATE_EPOCH */
+
+#define EPOCH_ARG "SOURCE_DATE_EPOCH"
+
+/*
+ * The time, in seconds since 1970, that --build-arg or a global ARG gives; *ret_given is false
+ * when neither does, or it is empty. ERR_INVALID for what is no time.
+ */
+int epoch_find(const struct builder *builder, bool *ret_given, int64_t *ret_epoch,
+	       struct err *err);
+
+/*
+ * Make an image the same whenever it is built: its time and those of its own history become the
+ * epoch, and in its own layers nothing is later. What is the base's stays.
+ */
+int epoch_apply(struct builder *builder, struct stage *stage, int64_t epoch, struct err *err);
 
 /* --- steps: one function per instruction, in a table (step.c) */
 

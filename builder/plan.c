@@ -244,7 +244,7 @@ static void find_unused(struct plan *plan, const struct strv *build_args)
 		cleanup_free char *name =
 			xstrndup(build_args->v[i], strcspn(build_args->v[i], "="));
 		bool used = scope_is_proxy(name) || !strncmp(name, "BUILDKIT_", 9) ||
-			    env_get(&plan->platform_args, name);
+			    !strcmp(name, EPOCH_ARG) || env_get(&plan->platform_args, name);
 
 		for (size_t k = 0; k < plan->dockerfile->n_instructions && !used; k++) {
 			const struct instruction *arg = &plan->dockerfile->instructions[k];

@@ -92,6 +92,8 @@ static int start_from_stage(struct builder *builder, struct stage *stage, struct
 	strv_extend(&stage->args, &base->args);
 	stage->key = base->key;
 	stage->created = base->created;
+	stage->base_layers = base->base_layers;
+	stage->base_history = base->base_history;
 	return 0;
 }
 
@@ -100,6 +102,8 @@ static void start_from_config(struct stage *stage)
 	stage->unknown = digest_is_zero(&stage->base_id);
 	base_key(stage->image, &stage->key);
 	stage->created = stage->image->created;
+	stage->base_layers = stage->image->n_layers;
+	stage->base_history = stage->image->n_history;
 	strv_extend(&stage->env, &stage->image->env);
 }
 

@@ -18,9 +18,9 @@
 struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
-	const char *call, *format, *sync;
+	const char *call, *format, *sync, *epoch;
 	struct strv no_cache_filter;
-	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain;
+	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain, rewrite_timestamp;
 	struct grant_flags grants;
 };
 
@@ -102,6 +102,15 @@ static int parse_args(struct cli *cli, const struct strv *given, struct strv *re
 	return 0;
 }
 
+/* SOURCE_DATE_EPOCH is a build argument that the environment gives as well, as docker has it. */
+static void add_epoch(const char *option, struct strv *args)
+{
+	const char *value = option ? option : getenv("SOURCE_DATE_EPOCH");
+
+	if (option || (value && *value && !env_get(args, "SOURCE_DATE_EPOCH")))
+		env_set(args, "SOURCE_DATE_EPOCH", value);
+}
+
 /* --no-cache-filter a,b is as docker's. */
 static void split_stages(const struct strv *given, struct strv *ret_stages)
 {
@@ -131,6 +140,8 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 	    grants_parse(cli, &flags->grants, &things->grants, err) < 0)
 		return -1;
 	grants_fill(&things->grants, options);
+	add_epoch(flags->epoch, &options->build_args);
+	options->keep_times = !flags->rewrite_timestamp;
 	for (size_t i = 0; i < flags->tags.n; i++)
 		if (cli_name(cli, flags->tags.v[i], &options->tags, err) < 0)
 			return -1;
@@ -285,7 +296,7 @@ static int build_or_call(struct cli *cli, const struct build_flags *flags,
 static int run_command(struct cli *cli, int argc, char **argv, build_function *function,
 		       struct err *err)
 {
-	struct build_flags flags = { .tls_verify = true };
+	struct build_flags flags = { .tls_verify = true, .rewrite_timestamp = true };
 	const struct opt opts[] = {
 		{ "tag", 't', OPT_LIST, &flags.tags, "NAME[:TAG]",
 		  "name of the image (repeatable)" },
@@ -325,6 +336,10 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 		  "resource limit of RUN (repeatable)" },
 		{ "shm-size", 0, OPT_STRING, &flags.grants.shm_size, "BYTES",
 		  "size of RUN's /dev/shm (default: 64m)" },
+		{ "source-date-epoch", 0, OPT_STRING, &flags.epoch, "SECONDS",
+		  "times of the image (default: $SOURCE_DATE_EPOCH)" },
+		{ "rewrite-timestamp", 0, OPT_BOOL, &flags.rewrite_timestamp, NULL,
+		  "=false: the epoch leaves the times of files alone" },
 		{ "quiet", 'q', OPT_BOOL, &flags.quiet, NULL,
 		  "print the image id and nothing else" },
 		{ "iidfile", 0, OPT_STRING, &flags.iidfile, "FILE",

@@ -67,6 +67,13 @@ int layer_adopt(struct scratch *scratch, const char *name, const struct descript
 int layer_check(struct store *store, const struct digest *diff_id, const char *what,
 		struct err *err);
 
+/*
+ * The same layer with no time later than `latest` (seconds since 1970): itself when it has none,
+ * else a new one, stored as a tar. Only for layers that were made here, which are canonical.
+ */
+int layer_clamp(struct store *store, const struct digest *diff_id, int64_t latest,
+		struct layer *ret_layer, struct err *err);
+
 /* Remember that `blob` (present in the store, or fetched later) holds the layer. */
 int layer_add_blob(struct store *store, const struct digest *diff_id,
 		   const struct descriptor *blob, struct err *err);

@@ -46,6 +46,17 @@ static void add_lower(struct snapshot *snapshot, char *path)
 	snapshot->lowers[snapshot->n_lowers++] = path;
 }
 
+/* Whether the layer comes again above: all that it says is said there, and overlay takes no
+ * directory twice (two RUNs that do the same within a second). */
+static bool is_repeated(const struct root *root, const struct root_dir *dir, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (digest_equal(root_diff_id(root, dir->layers[i]),
+				 root_diff_id(root, dir->layers[at])))
+			return true;
+	return false;
+}
+
 static int add_lowers(struct snapshot *snapshot, struct root *root, const struct root_dir *dir,
 		      struct err *err)
 {
@@ -57,8 +68,10 @@ static int add_lowers(struct snapshot *snapshot, struct root *root, const struct
 	if (extra)
 		add_lower(snapshot, extra);
 	for (size_t i = 0; i < dir->n; i++)
-		add_lower(snapshot,
-			  xstrdup(tree_path(root_diff_id(root, dir->layers[i]), "fs", path)));
+		if (!is_repeated(root, dir, i))
+			add_lower(snapshot,
+				  xstrdup(tree_path(root_diff_id(root, dir->layers[i]), "fs",
+						    path)));
 	if (snapshot->n_lowers)
 		return 0;
 	if (scratch_make(snapshot->scratch, "empty", &extra, &fd, err) < 0)

@@ -124,6 +124,30 @@ static void test_snapshot__same_change_is_the_same_layer(void **state)
 	assert_int_equal(layer_size(box->store, &a.diff_id), a.size);
 }
 
+static void step_check_repeated(void)
+{
+	struct stat st;
+
+	must(stat("a/b/lower", &st) == 0 && stat("a/b/upper", &st) == 0);
+}
+
+/* As two steps give it that do the same at the same time; the kernel takes no lower twice. */
+static void test_snapshot__a_layer_may_come_twice(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[4];
+
+	box_need_ids();
+	make_layers(box, ids);
+	ids[2] = ids[0];
+	ids[3] = ids[1];
+	assert_ok(box_snapshot(box, ids, 4, true, &snapshot, &err));
+	overlay_run(box, snapshot, step_check_repeated);
+	snapshot_free(snapshot);
+}
+
 static void test_snapshot__read_only_has_no_layer(void **state)
 {
 	struct box *box = *state;
@@ -156,6 +180,7 @@ static int run(void)
 		BOXED(test_snapshot__implied_directories_reset_nothing),
 		BOXED(test_snapshot__opaque_root_hides_all_below),
 		BOXED(test_snapshot__same_change_is_the_same_layer),
+		BOXED(test_snapshot__a_layer_may_come_twice),
 		BOXED(test_snapshot__read_only_has_no_layer),
 		BOXED(test_snapshot__missing_tree_is_not_found),
 	};

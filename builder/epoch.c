@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * SOURCE_DATE_EPOCH. It is in no key: what the steps gave is kept with its own times, and an image
+ * that is to have others gets them when it is finished. So another epoch, such as that of the next
+ * commit, runs nothing again. A layer with its times put right is remembered like a step's.
+ */
+#include "builder/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+#define SECOND	    1000000000
+#define SECONDS_MAX 9000000000 /* the year 2255; more does not fit into the ns of an image's times */
+
+static const char *find_text(const struct builder *builder)
+{
+	const char *given = env_get(&builder->build_args, EPOCH_ARG);
+
+	return given ? given : env_get(&builder->plan->global_args, EPOCH_ARG);
+}
+
+int epoch_find(const struct builder *builder, bool *ret_given, int64_t *ret_epoch, struct err *err)
+{
+	const char *text = find_text(builder);
+	unsigned long long seconds;
+	char *end;
+
+	*ret_given = false;
+	if (!text || !*text)
+		return 0;
+	errno = 0;
+	seconds = strtoull(text, &end, 10);
+	if (strspn(text, "0123456789") != strlen(text) || errno || seconds > SECONDS_MAX)
+		return err_set(err, ERR_INVALID,
+			       EPOCH_ARG ": expected seconds since 1970, got \"%s\"", text);
+	*ret_given = true;
+	*ret_epoch = (int64_t)seconds;
+	return 0;
+}
+
+static int clamp_layer(struct builder *builder, struct digest *diff_id, int64_t epoch,
+		       struct err *err)
+{
+	struct store *store = builder->options->store;
+	struct step_record record = { .created = epoch * SECOND };
+	struct err ignored = ERR_INIT;
+	cleanup_key struct key key;
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)epoch);
+	key_init(&key, "epoch");
+	key_add_digest(&key, "layer", diff_id);
+	key_add(&key, "latest", text);
+	key_finish(&key, &record.key);
+	if (cache_get(store, &record.key, &record, &ignored) < 0 &&
+	    (layer_clamp(store, diff_id, epoch, &record.layer, err) < 0 ||
+	     cache_put(store, &record.key, &record, key.parts, err) < 0))
+		return -1;
+	*diff_id = record.layer.diff_id;
+	return 0;
+}
+
+int epoch_apply(struct builder *builder, struct stage *stage, int64_t epoch, struct err *err)
+{
+	struct image *image = stage->image;
+
+	image->created = epoch * SECOND;
+	for (size_t i = stage->base_history; i < image->n_history; i++)
+		image->history[i].created = epoch * SECOND;
+	for (size_t i = stage->base_layers; i < image->n_layers; i++)
+		if (!builder->options->keep_times &&
+		    clamp_layer(builder, &image->diff_ids[i], epoch, err) < 0)
+			return err_wrap(err, EPOCH_ARG);
+	return 0;
+}
