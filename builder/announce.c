@@ -109,3 +109,12 @@ int stage_require_trees(struct stage *stage, const struct image *image, struct e
 	return layer_require_trees(builder->options->store, image->diff_ids, image->n_layers,
 				   builder->options->jobs, unpacking, stage, err);
 }
+
+int stage_require_root(struct stage *stage, const struct image *image, struct err *err)
+{
+	bool trees;
+
+	if (!root_is_ready(stage->builder->options->store, image->diff_ids, image->n_layers, &trees))
+		return stage_require_trees(stage, image, err);
+	return trees ? builder_enter(stage->builder, err) : 0;
+}

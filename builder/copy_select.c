@@ -234,6 +234,10 @@ static int not_found(struct copy *copy, const char *pattern, const char *path, s
 			       pattern, pattern, where(copy, text), ignore_name(ignore), line,
 			       ignore_rule(ignore, line));
 	near = near_match(copy, path);
+	if (near && !strcmp(near, path))
+		return err_set(err, ERR_NOT_FOUND,
+			       "%s %s: \"%s\" is a link to something that is not in %s", keyword,
+			       pattern, pattern, where(copy, text));
 	if (near)
 		return err_set(err, ERR_NOT_FOUND,
 			       "%s %s: \"%s\" not found in %s; did you mean \"%s\"?", keyword,

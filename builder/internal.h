@@ -239,6 +239,9 @@ int builder_enter(struct builder *builder, struct err *err);
 /* Trees of the image's layers, with events of the stage's step. */
 int stage_require_trees(struct stage *stage, const struct image *image, struct err *err);
 
+/* As much of that as root_lookup() needs; nothing is unpacked where our own tars can be asked. */
+int stage_require_root(struct stage *stage, const struct image *image, struct err *err);
+
 /* Announce the next step, and its end. */
 void stage_begin(struct stage *stage, const char *text);
 void stage_finish(struct stage *stage, bool cached, const struct step_record *record);

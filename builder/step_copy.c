@@ -83,8 +83,7 @@ static int make_layer(struct copy_step *step, struct copy *copy, struct err *err
 	struct root *root = NULL;
 
 	if (!step->request.link) {
-		if (!root_is_ready(store, image->diff_ids, image->n_layers) &&
-		    stage_require_trees(step->stage, image, err) < 0)
+		if (stage_require_root(step->stage, image, err) < 0)
 			return -1;
 		if (stage_root(step->builder, step->stage, &root, err) < 0)
 			return -1;

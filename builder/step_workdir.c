@@ -89,10 +89,8 @@ static int make(struct builder *builder, struct stage *stage, const char *path,
 	cleanup_free char *missing = NULL;
 	unsigned uid = 0, gid = 0;
 
-	if (!root_is_ready(store, stage->image->diff_ids, stage->image->n_layers) &&
-	    stage_require_trees(stage, stage->image, err) < 0)
-		return -1;
-	if (stage_root(builder, stage, &root, err) < 0 ||
+	if (stage_require_root(stage, stage->image, err) < 0 ||
+	    stage_root(builder, stage, &root, err) < 0 ||
 	    missing_path(root, path, &missing, err) < 0)
 		return -1;
 	if (!missing) {

@@ -147,8 +147,9 @@ struct root_entry {
 int root_lookup(struct root *root, const char *path, bool follow, struct root_entry *ret_entry,
 		struct err *err);
 
-/* Whether root_lookup() works as it is, or layer_require_trees() is needed first. */
-bool root_is_ready(struct store *store, const struct digest *diff_ids, size_t n);
+/* Whether root_lookup() works as it is, or layer_require_trees() is needed first. *ret_trees: it
+ * reads owners from what is unpacked, which are right in the user namespace alone. */
+bool root_is_ready(struct store *store, const struct digest *diff_ids, size_t n, bool *ret_trees);
 
 /* A regular file's content, links followed, at most max bytes (/etc/passwd and the like). */
 int root_read(struct root *root, const char *path, size_t max, struct buf *buf, struct err *err);

@@ -156,17 +156,21 @@ int root_use_trees(struct root *root, struct err *err)
 	return 0;
 }
 
-bool root_is_ready(struct store *store, const struct digest *diff_ids, size_t n)
+bool root_is_ready(struct store *store, const struct digest *diff_ids, size_t n, bool *ret_trees)
 {
 	struct err ignored = ERR_INIT;
 	struct root *root;
 	bool ready = true;
 
+	*ret_trees = false;
 	if (root_open(store, diff_ids, n, &root, &ignored) < 0)
 		return false;
-	for (size_t i = 0; i < n && ready; i++)
-		ready = tree_exists(store, &diff_ids[i]) ||
-			load(root, &root->layers[i], &ignored) == 0;
+	for (size_t i = 0; i < n && ready; i++) {
+		bool tree = tree_exists(store, &diff_ids[i]);
+
+		*ret_trees |= tree;
+		ready = tree || load(root, &root->layers[i], &ignored) == 0;
+	}
 	root_free(root);
 	return ready;
 }

@@ -93,10 +93,12 @@ static struct root *open_both(struct box *box, bool unpack)
 	struct digest ids[2] = { OWN(box, bottom), OWN(box, top) };
 	struct err err = ERR_INIT;
 	struct root *root;
+	bool trees;
 
 	if (unpack)
 		assert_ok(layer_require_trees(box->store, ids, 2, 2, NULL, NULL, &err));
-	assert_true(root_is_ready(box->store, ids, 2));
+	assert_true(root_is_ready(box->store, ids, 2, &trees));
+	assert_int_equal(trees, unpack);
 	assert_ok(root_open(box->store, ids, 2, &root, &err));
 	return root;
 }
@@ -207,12 +209,13 @@ static void test_root__foreign_tar_must_be_unpacked(void **state)
 	struct root_entry entry;
 	struct root *root;
 	struct digest id;
+	bool trees;
 	TAR_BUF(tar);
 
 	tar_put_file(&tar, "b", "x");
 	tar_put_file(&tar, "a", "x");
 	id = box_take(box, &tar);
-	assert_false(root_is_ready(box->store, &id, 1));
+	assert_false(root_is_ready(box->store, &id, 1, &trees));
 	assert_ok(root_open(box->store, &id, 1, &root, &err));
 	assert_int_equal(root_lookup(root, "a", false, &entry, &err), -1);
 	assert_int_equal(err.kind, ERR_UNSUPPORTED);
