@@ -92,7 +92,7 @@ void *arena_grow(struct arena *arena, void *items, size_t count, size_t *cap, si
 
 	if (count < *cap)
 		return items;
-	*cap = *cap ? *cap * 2 : 8;
+	*cap = *cap ? *cap * 2 : 4;
 	bigger = arena_alloc(arena, *cap * size);
 	if (count)
 		memcpy(bigger, items, count * size);

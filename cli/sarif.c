@@ -35,6 +35,23 @@ static json_t *location(struct range range)
 	return json_pack("{s:o}", "ranges", ranges);
 }
 
+static const char *severity_name(const struct lint_rule *rule)
+{
+	static const char *const names[] = {
+		[LINT_WARNING] = "warning",
+		[LINT_ERROR] = "error",
+		[LINT_INFO] = "info",
+	};
+
+	return names[rule->severity];
+}
+
+/* SARIF's word for it. */
+static const char *level_name(const struct lint_rule *rule)
+{
+	return rule->severity == LINT_INFO ? "note" : severity_name(rule);
+}
+
 json_t *lint_to_json(const struct lint_result *result, const char *name, const char *text,
 		     size_t len)
 {
@@ -48,6 +65,7 @@ json_t *lint_to_json(const struct lint_result *result, const char *name, const c
 		if (*warning->rule->url)
 			json_object_set_new(object, "url", json_string(warning->rule->url));
 		json_object_set_new(object, "detail", text_of(warning->message));
+		json_object_set_new(object, "severity", json_string(severity_name(warning->rule)));
 		json_object_set_new(object, "location", location(warning->range));
 		json_array_append_new(warnings, object);
 	}
@@ -66,8 +84,8 @@ static size_t rule_index(json_t *rules, const struct lint_warning *warning)
 		if (!strcmp(json_string_value(json_object_get(json_array_get(rules, i), "id")),
 			    rule->name))
 			return i;
-	object = json_pack("{s:s,s:{s:s}}", "id", rule->name, "shortDescription", "text",
-			   rule->description);
+	object = json_pack("{s:s,s:{s:s},s:{s:s}}", "id", rule->name, "shortDescription", "text",
+			   rule->description, "defaultConfiguration", "level", level_name(rule));
 	if (*rule->url)
 		json_object_set_new(object, "helpUri", json_string(rule->url));
 	json_array_append_new(rules, object);
@@ -82,9 +100,10 @@ static json_t *sarif_result(const struct lint_warning *warning, const char *name
 				   (int)warning->range.end.column);
 
 	return json_pack("{s:s,s:i,s:s,s:{s:o},s:[{s:{s:{s:o},s:o}}]}", "ruleId",
-			 warning->rule->name, "ruleIndex", (int)rule, "level", "warning", "message",
-			 "text", text_of(warning->message), "locations", "physicalLocation",
-			 "artifactLocation", "uri", text_of(name), "region", region);
+			 warning->rule->name, "ruleIndex", (int)rule, "level",
+			 level_name(warning->rule), "message", "text", text_of(warning->message),
+			 "locations", "physicalLocation", "artifactLocation", "uri", text_of(name),
+			 "region", region);
 }
 
 json_t *lint_to_sarif(const struct lint_result *result, const char *name)

@@ -123,10 +123,10 @@ struct directives {
 };
 
 struct dockerfile {
-	struct arena *arena; /* holds all that follows */
+	struct arena *arena; /* holds all that follows, but for the array of instructions */
 	const char *name;    /* as errors show it */
 	struct directives directives;
-	struct instruction *instructions;
+	struct instruction *instructions; /* malloc()ed */
 	size_t n_instructions;
 	const char **lines; /* the physical lines, for carets */
 	size_t n_lines;

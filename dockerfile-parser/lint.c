@@ -47,7 +47,7 @@ static bool is_silenced(const struct lint *lint, const struct lint_check *check,
 	for (size_t i = 0; i < lint->ignored.n; i++)
 		if (!strcmp(lint->ignored.v[i], check->rule.name))
 			return true;
-	return lint_comments_silence(step->instruction, check->rule.name);
+	return lint_comments_silence(step->written, check->rule.name);
 }
 
 static void add_warning(struct lint *lint, const struct lint_check *check,
@@ -75,7 +75,7 @@ void lint_warn(struct lint *lint, const struct lint_check *check, const struct l
 	va_start(ap, format);
 	vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);
-	add_warning(lint, check, step, step->instruction->range, message);
+	add_warning(lint, check, step, step->written->range, message);
 }
 
 void lint_warn_at(struct lint *lint, const struct lint_check *check, const struct lint_step *step,
@@ -90,16 +90,28 @@ void lint_warn_at(struct lint *lint, const struct lint_check *check, const struc
 	add_warning(lint, check, step, range, message);
 }
 
-struct lint_step *lint_next(const struct lint *lint, const struct lint_step *step,
-			    enum instruction_kind kind)
+static struct lint_step *next(const struct lint *lint, const struct lint_step *step,
+			      enum instruction_kind kind, size_t end)
 {
 	size_t i = step ? (size_t)(step - lint->steps) + 1 : 0;
 
-	for (; i < lint->n_steps; i++)
+	for (; i < end; i++)
 		if (lint->steps[i].instruction->kind == kind && lint->steps[i].stage &&
 		    lint->steps[i].stage->walked)
 			return &lint->steps[i];
 	return NULL;
+}
+
+struct lint_step *lint_next(const struct lint *lint, const struct lint_step *step,
+			    enum instruction_kind kind)
+{
+	return next(lint, step, kind, lint->n_steps);
+}
+
+struct lint_step *lint_next_alone(const struct lint *lint, const struct lint_step *step,
+				  enum instruction_kind kind)
+{
+	return next(lint, step, kind, lint->n_steps + lint->n_triggers);
 }
 
 const char *lint_quote(struct lint *lint, const char *text)

@@ -24,10 +24,17 @@ enum lint_set {
 	LINT_CBUILD = 1 << 2,	/* our own */
 };
 
+enum lint_severity {
+	LINT_WARNING,
+	LINT_ERROR, /* what is written does not do what it says */
+	LINT_INFO,  /* a smaller or faster image is possible */
+};
+
 struct lint_rule {
-	const char *name;	 /* "StageNameCasing", "DL3008" */
-	const char *description; /* one sentence */
-	const char *url;	 /* "" when there is none */
+	const char *name;	     /* "StageNameCasing", "DL3008" */
+	const char *description;     /* one sentence */
+	const char *url;	     /* "" when there is none */
+	enum lint_severity severity; /* hadolint's of its rules */
 };
 
 struct lint_warning {

@@ -330,7 +330,7 @@ static void expose_format(struct lint *lint, const struct lint_check *check)
 
 #define RULE(name, page, function, text)                                                           \
 	{                                                                                          \
-		{ name, text, DOCS page "/" }, LINT_BUILDKIT, false, function, NULL                \
+		{ name, text, DOCS page "/", LINT_WARNING }, LINT_BUILDKIT, false, function, NULL  \
 	}
 
 const struct lint_check lint_buildkit_checks[] = {

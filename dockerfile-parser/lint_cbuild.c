@@ -347,7 +347,7 @@ static void link_with_chmod(struct lint *lint, const struct lint_check *check)
 	static const enum instruction_kind kinds[] = { INSTRUCTION_ADD, INSTRUCTION_COPY };
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-		for (struct lint_step *step = NULL; (step = lint_next(lint, step, kinds[k]));)
+		for (struct lint_step *step = NULL; (step = lint_next_alone(lint, step, kinds[k]));)
 			if (instruction_flag_bool(step->instruction, "link") &&
 			    instruction_flag(step->instruction, "chmod"))
 				lint_warn(
@@ -356,24 +356,25 @@ static void link_with_chmod(struct lint *lint, const struct lint_check *check)
 					"on those above it");
 }
 
-#define RULE(name, experimental, function, text)                                                   \
+#define RULE(name, severity, experimental, function, text)                                         \
 	{                                                                                          \
-		{ name, text, "" }, LINT_CBUILD, experimental, function, NULL                      \
+		{ name, text, "", LINT_##severity }, LINT_CBUILD, experimental, function, NULL     \
 	}
 
 const struct lint_check lint_cbuild_checks[] = {
-	RULE("ArgBeforeUnrelatedRun", false, arg_before_run,
+	RULE("ArgBeforeUnrelatedRun", INFO, false, arg_before_run,
 	     "An ARG should stand below the RUN that does not use it"),
-	RULE("CopyBeforeDependencies", false, copy_before_dependencies,
+	RULE("CopyBeforeDependencies", INFO, false, copy_before_dependencies,
 	     "Dependencies should be installed before the whole context is copied"),
-	RULE("DeletedInLaterLayer", false, deleted_later,
+	RULE("DeletedInLaterLayer", INFO, false, deleted_later,
 	     "What a later layer deletes still takes its place in the image"),
-	RULE("MeansSomethingElse", true, means_something_else,
+	RULE("MeansSomethingElse", WARNING, true, means_something_else,
 	     "The line means something else in buildah or kaniko"),
-	RULE("CopySourceExcluded", false, copy_source_excluded,
+	RULE("CopySourceExcluded", WARNING, false, copy_source_excluded,
 	     "A source of COPY or ADD is excluded by the ignore file"),
-	RULE("ChmodOfParents", false, chmod_of_parents,
+	RULE("ChmodOfParents", WARNING, false, chmod_of_parents,
 	     "An octal --chmod without x makes parent directories that nobody can enter"),
-	RULE("LinkWithChmod", false, link_with_chmod, "--link has no effect beside --chmod"),
+	RULE("LinkWithChmod", WARNING, false, link_with_chmod,
+	     "--link has no effect beside --chmod"),
 	{ .function = NULL },
 };

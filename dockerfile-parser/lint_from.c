@@ -317,7 +317,7 @@ static void invalid_description(struct lint *lint, const struct lint_check *chec
 
 #define RULE(name, page, function, text)                                                           \
 	{                                                                                          \
-		{ name, text, page }, LINT_BUILDKIT, false, function, NULL                         \
+		{ name, text, page, LINT_WARNING }, LINT_BUILDKIT, false, function, NULL           \
 	}
 
 const struct lint_check lint_from_checks[] = {
@@ -346,7 +346,7 @@ const struct lint_check lint_from_checks[] = {
 	    "Comment for build stage or argument should follow the format: `# <arg/stage name> "
 	    "<description>`. If this is not intended to be a description comment, add an empty "
 	    "line or comment between the instruction and the comment.",
-	    DOCS "invalid-definition-description/" },
+	    DOCS "invalid-definition-description/", LINT_WARNING },
 	  LINT_BUILDKIT,
 	  true,
 	  invalid_description,

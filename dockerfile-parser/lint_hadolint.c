@@ -90,14 +90,14 @@ static const struct shell_command *find_command(const struct lint_step *step, co
 
 static void uses_cd(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_RUN));)
+	for (struct lint_step *step = NULL; (step = lint_next_alone(lint, step, INSTRUCTION_RUN));)
 		if (find_command(step, "cd"))
 			lint_warn(lint, check, step, "Use WORKDIR to switch to a directory");
 }
 
 static void uses_sudo(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_RUN));)
+	for (struct lint_step *step = NULL; (step = lint_next_alone(lint, step, INSTRUCTION_RUN));)
 		if (find_command(step, "sudo"))
 			lint_warn(lint, check, step,
 				  "Do not use sudo: it hides signals and the terminal; use USER");
@@ -119,7 +119,8 @@ static bool is_archive(const char *path)
 
 static void add_for_copy(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_ADD));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_ADD));) {
 		const struct instruction *add = step->instruction;
 		bool needed = instruction_flag(add, "unpack") != NULL;
 
@@ -133,7 +134,8 @@ static void add_for_copy(struct lint *lint, const struct lint_check *check)
 
 static void copy_to_directory(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_COPY));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_COPY));) {
 		size_t n = step->instruction->n_args;
 		const char *to = step->words[n - 1];
 
@@ -177,7 +179,7 @@ static void shell_form(struct lint *lint, const struct lint_check *check)
 	static const enum instruction_kind kinds[] = { INSTRUCTION_CMD, INSTRUCTION_ENTRYPOINT };
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-		for (struct lint_step *step = NULL; (step = lint_next(lint, step, kinds[k]));)
+		for (struct lint_step *step = NULL; (step = lint_next_alone(lint, step, kinds[k]));)
 			if (!step->instruction->json)
 				lint_warn(lint, check, step, "Use the JSON form of %s",
 					  step->instruction->keyword);
@@ -199,7 +201,8 @@ static bool mentions(const char *text, const char *name)
 
 static void env_of_itself(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_ENV));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_ENV));) {
 		const struct instruction *env = step->instruction;
 
 		for (size_t i = 0; i + 2 < env->n_args; i += 3)
@@ -216,7 +219,8 @@ static void env_of_itself(struct lint *lint, const struct lint_check *check)
 
 static void high_uid(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_RUN));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_RUN));) {
 		const struct shell_command *add = find_command(step, "useradd");
 
 		if (!add || shell_has_letter(add, 'l') || shell_has(add, "--no-log-init"))
@@ -239,7 +243,8 @@ static void high_uid(struct lint *lint, const struct lint_check *check)
 
 static void pipefail(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_RUN));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_RUN));) {
 		bool piped = false, set = step->pipefail || step->instruction->json;
 
 		for (size_t i = 0; i < step->n_commands; i++) {
@@ -259,7 +264,8 @@ static void pipefail(struct lint *lint, const struct lint_check *check)
 
 static void user_by_name(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_USER));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_USER));) {
 		const char *user = step->words[0];
 		size_t len = strcspn(user, ":");
 
@@ -276,7 +282,7 @@ static void secrets(struct lint *lint, const struct lint_check *check)
 	static const enum instruction_kind kinds[] = { INSTRUCTION_ARG, INSTRUCTION_ENV };
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-		for (struct lint_step *step = NULL; (step = lint_next(lint, step, kinds[k]));)
+		for (struct lint_step *step = NULL; (step = lint_next_alone(lint, step, kinds[k]));)
 			for (size_t i = 0; i < step->instruction->n_args; i += 3)
 				if (lint_is_secret(step->words[i]))
 					lint_warn(lint, check, step,
@@ -287,7 +293,8 @@ static void secrets(struct lint *lint, const struct lint_check *check)
 
 static void whole_file_system(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_COPY));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_COPY));) {
 		if (!instruction_flag(step->instruction, "from"))
 			continue;
 		for (size_t i = 0; i + 1 < step->instruction->n_args; i++)
@@ -297,27 +304,27 @@ static void whole_file_system(struct lint *lint, const struct lint_check *check)
 	}
 }
 
-#define RULE(name, function, text)                                                                 \
+#define RULE(name, severity, function, text)                                                       \
 	{                                                                                          \
-		{ name, text, WIKI name }, LINT_HADOLINT, false, function, NULL                    \
+		{ name, text, WIKI name, LINT_##severity }, LINT_HADOLINT, false, function, NULL   \
 	}
 
 const struct lint_check lint_hadolint_checks[] = {
-	RULE("DL3003", uses_cd, "WORKDIR should be used to change directories"),
-	RULE("DL3004", uses_sudo, "sudo should not be used"),
-	RULE("DL3006", tag_missing, "Images should have a tag"),
-	RULE("DL3007", tag_latest, "Images should not have the tag latest"),
-	RULE("DL3020", add_for_copy, "COPY should be used for files"),
-	RULE("DL3021", copy_to_directory, "COPY of several sources should end with /"),
-	RULE("DL3022", copy_from_unknown, "COPY --from should name a stage above"),
-	RULE("DL3023", copy_from_itself, "COPY --from cannot name its own stage"),
-	RULE("DL3025", shell_form, "CMD and ENTRYPOINT should have the JSON form"),
-	RULE("DL3026", registry_allowed, "Images should come from the registries allowed"),
-	RULE("DL3044", env_of_itself, "ENV should not use what it sets on the same line"),
-	RULE("DL3046", high_uid, "useradd with a high uid should have -l"),
-	RULE("DL3064", secrets, "Sensitive data should not be in ARG or ENV"),
-	RULE("DL3066", user_by_name, "USER should be a number"),
-	RULE("DL3067", whole_file_system, "Whole file systems should not be copied"),
-	RULE("DL4006", pipefail, "pipefail should be set before a pipe"),
+	RULE("DL3003", WARNING, uses_cd, "WORKDIR should be used to change directories"),
+	RULE("DL3004", ERROR, uses_sudo, "sudo should not be used"),
+	RULE("DL3006", WARNING, tag_missing, "Images should have a tag"),
+	RULE("DL3007", WARNING, tag_latest, "Images should not have the tag latest"),
+	RULE("DL3020", ERROR, add_for_copy, "COPY should be used for files"),
+	RULE("DL3021", ERROR, copy_to_directory, "COPY of several sources should end with /"),
+	RULE("DL3022", WARNING, copy_from_unknown, "COPY --from should name a stage above"),
+	RULE("DL3023", ERROR, copy_from_itself, "COPY --from cannot name its own stage"),
+	RULE("DL3025", WARNING, shell_form, "CMD and ENTRYPOINT should have the JSON form"),
+	RULE("DL3026", ERROR, registry_allowed, "Images should come from the registries allowed"),
+	RULE("DL3044", ERROR, env_of_itself, "ENV should not use what it sets on the same line"),
+	RULE("DL3046", WARNING, high_uid, "useradd with a high uid should have -l"),
+	RULE("DL3064", WARNING, secrets, "Sensitive data should not be in ARG or ENV"),
+	RULE("DL3066", WARNING, user_by_name, "USER should be a number"),
+	RULE("DL3067", WARNING, whole_file_system, "Whole file systems should not be copied"),
+	RULE("DL4006", WARNING, pipefail, "pipefail should be set before a pipe"),
 	{ .function = NULL },
 };

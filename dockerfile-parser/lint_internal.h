@@ -77,9 +77,10 @@ struct lint_name {
 
 struct lint_step {
 	const struct instruction *instruction;
-	struct lint_stage *stage;    /* NULL for an ARG before FROM */
-	const char **words;	     /* args after expansion; as written where none happens */
-	struct lint_name *undefined; /* variables that were not set, once per word */
+	const struct instruction *written; /* the same, or the ONBUILD around it */
+	struct lint_stage *stage;	   /* NULL for an ARG before FROM */
+	const char **words;		   /* args after expansion; as written where none happens */
+	struct lint_name *undefined;	   /* variables that were not set, once per word */
 	size_t n_undefined;
 	size_t cap_undefined;
 	struct shell_command *commands; /* of RUN */
@@ -110,9 +111,9 @@ struct lint {
 	struct lint_result *result;
 	struct arena *arena; /* result's */
 	struct lint_config config;
-	struct strv ignored; /* by "global ignore" */
-	struct lint_step *steps;
-	size_t n_steps;
+	struct strv ignored;	 /* by "global ignore" */
+	struct lint_step *steps; /* and behind them the triggers of ONBUILD */
+	size_t n_steps, n_triggers;
 	struct lint_stage *stages;
 	size_t n_stages;
 	struct strv globals;	  /* ARGs before FROM and platform ARGs, with their values */
@@ -167,6 +168,10 @@ void lint_warn_at(struct lint *lint, const struct lint_check *check, const struc
 /* The next step of that kind after `step` (NULL: from the start) in a stage that counts. */
 struct lint_step *lint_next(const struct lint *lint, const struct lint_step *step,
 			    enum instruction_kind kind);
+
+/* The same, and then the triggers of ONBUILD: for rules that look at one instruction alone. */
+struct lint_step *lint_next_alone(const struct lint *lint, const struct lint_step *step,
+				  enum instruction_kind kind);
 
 /* Text as Go's %q has it, the arena's. */
 const char *lint_quote(struct lint *lint, const char *text);

@@ -160,7 +160,7 @@ typedef void command_function(struct lint *lint, const struct lint_check *check,
 static void each_command(struct lint *lint, const struct lint_check *check,
 			 command_function *function)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_RUN));)
+	for (struct lint_step *step = NULL; (step = lint_next_alone(lint, step, INSTRUCTION_RUN));)
 		for (size_t i = 0; i < step->n_commands; i++)
 			function(lint, check, step, &step->commands[i]);
 }
@@ -249,7 +249,8 @@ static bool removes(const struct lint_step *step, const char *place)
 
 static void apt_lists(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_RUN));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_RUN));) {
 		bool updates = false;
 
 		for (size_t i = 0; i < step->n_commands; i++)
@@ -294,7 +295,8 @@ static void pip_cache(struct lint *lint, const struct lint_check *check)
 
 static void yarn_cache(struct lint *lint, const struct lint_check *check)
 {
-	for (struct lint_step *step = NULL; (step = lint_next(lint, step, INSTRUCTION_RUN));) {
+	for (struct lint_step *step = NULL;
+	     (step = lint_next_alone(lint, step, INSTRUCTION_RUN));) {
 		bool installs = false, cleans = false;
 
 		for (size_t i = 0; i < step->n_commands; i++) {
@@ -312,25 +314,25 @@ static void yarn_cache(struct lint *lint, const struct lint_check *check)
 	}
 }
 
-#define RULE(name, function, data, text)                                                           \
+#define RULE(name, severity, function, data, text)                                                 \
 	{                                                                                          \
-		{ name, text, WIKI name }, LINT_HADOLINT, false, function, data                    \
+		{ name, text, WIKI name, LINT_##severity }, LINT_HADOLINT, false, function, data   \
 	}
 
 const struct lint_check lint_package_checks[] = {
-	RULE("DL3008", unpinned, &apt, "Versions of apt packages should be pinned"),
-	RULE("DL3009", apt_lists, NULL, "apt lists should not stay in the layer"),
-	RULE("DL3013", unpinned, &pip, "Versions of pip packages should be pinned"),
-	RULE("DL3014", apt_yes, NULL, "apt-get install should not ask"),
-	RULE("DL3015", apt_recommends, NULL, "Recommended packages should be left out"),
-	RULE("DL3016", unpinned, &npm, "Versions of npm packages should be pinned"),
-	RULE("DL3018", unpinned, &apk, "Versions of apk packages should be pinned"),
-	RULE("DL3019", apk_cache, NULL, "apk should not leave its cache in the layer"),
-	RULE("DL3027", apt_itself, NULL, "apt should not be used in scripts"),
-	RULE("DL3028", unpinned, &gem, "Versions of gems should be pinned"),
-	RULE("DL3033", unpinned, &yum, "Versions of yum packages should be pinned"),
-	RULE("DL3042", pip_cache, NULL, "pip should not leave its cache in the layer"),
-	RULE("DL3060", yarn_cache, NULL, "yarn should not leave its cache in the layer"),
-	RULE("DL3062", unpinned, &go, "Versions of Go programs should be pinned"),
+	RULE("DL3008", WARNING, unpinned, &apt, "Versions of apt packages should be pinned"),
+	RULE("DL3009", INFO, apt_lists, NULL, "apt lists should not stay in the layer"),
+	RULE("DL3013", WARNING, unpinned, &pip, "Versions of pip packages should be pinned"),
+	RULE("DL3014", WARNING, apt_yes, NULL, "apt-get install should not ask"),
+	RULE("DL3015", INFO, apt_recommends, NULL, "Recommended packages should be left out"),
+	RULE("DL3016", WARNING, unpinned, &npm, "Versions of npm packages should be pinned"),
+	RULE("DL3018", WARNING, unpinned, &apk, "Versions of apk packages should be pinned"),
+	RULE("DL3019", INFO, apk_cache, NULL, "apk should not leave its cache in the layer"),
+	RULE("DL3027", WARNING, apt_itself, NULL, "apt should not be used in scripts"),
+	RULE("DL3028", WARNING, unpinned, &gem, "Versions of gems should be pinned"),
+	RULE("DL3033", WARNING, unpinned, &yum, "Versions of yum packages should be pinned"),
+	RULE("DL3042", WARNING, pip_cache, NULL, "pip should not leave its cache in the layer"),
+	RULE("DL3060", INFO, yarn_cache, NULL, "yarn should not leave its cache in the layer"),
+	RULE("DL3062", WARNING, unpinned, &go, "Versions of Go programs should be pinned"),
 	{ .function = NULL },
 };

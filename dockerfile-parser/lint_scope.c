@@ -383,11 +383,10 @@ static const char *run_text(const struct instruction *run)
 	return run->args[0].text;
 }
 
-static void run_step(struct lint *lint, struct lint_step *step)
+static void find_commands(struct lint *lint, struct lint_step *step)
 {
 	const struct instruction *run = step->instruction;
 
-	expand_flags(lint, step, &step->stage->env);
 	if (!run->n_args)
 		return;
 	if (!run->json) {
@@ -397,6 +396,29 @@ static void run_step(struct lint *lint, struct lint_step *step)
 	step->commands = arena_alloc(lint->arena, sizeof(*step->commands));
 	step->commands[0] = (struct shell_command){ step->words, run->n_args, false };
 	step->n_commands = 1;
+}
+
+static void init_step(struct lint *lint, struct lint_step *step,
+		      const struct instruction *instruction)
+{
+	step->instruction = step->written = instruction;
+	step->words = arena_alloc(lint->arena, (instruction->n_args + 1) * sizeof(*step->words));
+	for (size_t i = 0; i < instruction->n_args; i++)
+		step->words[i] = instruction->args[i].text;
+}
+
+/* What a trigger will find is not known: its words stay as written. */
+static void add_trigger(struct lint *lint, const struct lint_step *onbuild)
+{
+	struct lint_step *step = &lint->steps[lint->n_steps + lint->n_triggers++];
+
+	init_step(lint, step, onbuild->instruction->trigger);
+	step->written = onbuild->instruction;
+	step->stage = onbuild->stage;
+	step->shell_set = onbuild->shell_set;
+	step->pipefail = onbuild->pipefail;
+	if (step->instruction->kind == INSTRUCTION_RUN)
+		find_commands(lint, step);
 }
 
 static void walk_step(struct lint *lint, struct lint_step *step)
@@ -429,7 +451,11 @@ static void walk_step(struct lint *lint, struct lint_step *step)
 		expose_step(lint, step);
 		break;
 	case INSTRUCTION_RUN:
-		run_step(lint, step);
+		expand_flags(lint, step, &stage->env);
+		find_commands(lint, step);
+		break;
+	case INSTRUCTION_ONBUILD:
+		add_trigger(lint, step);
 		break;
 	case INSTRUCTION_SHELL:
 		stage->shell_set = true;
@@ -442,22 +468,13 @@ static void walk_step(struct lint *lint, struct lint_step *step)
 		stage->workdir_set = true;
 }
 
-static void init_step(struct lint *lint, struct lint_step *step,
-		      const struct instruction *instruction)
-{
-	step->instruction = instruction;
-	step->words = arena_alloc(lint->arena, (instruction->n_args + 1) * sizeof(*step->words));
-	for (size_t i = 0; i < instruction->n_args; i++)
-		step->words[i] = instruction->args[i].text;
-}
-
 void lint_scope_fill(struct lint *lint)
 {
 	const struct dockerfile *dockerfile = lint->dockerfile;
 	struct lint_stage *stage = NULL;
 
 	lint->n_steps = dockerfile->n_instructions;
-	lint->steps = arena_alloc(lint->arena, lint->n_steps * sizeof(*lint->steps));
+	lint->steps = arena_alloc(lint->arena, 2 * lint->n_steps * sizeof(*lint->steps));
 	lint->stages = arena_alloc(lint->arena, (lint->n_steps + 1) * sizeof(*lint->stages));
 	if (lint->inputs->platform_args) {
 		strv_extend(&lint->globals, lint->inputs->platform_args);

@@ -98,15 +98,15 @@ static void wget_and_curl(struct lint *lint, const struct lint_check *check)
 	}
 }
 
-#define RULE(name, function, text)                                                                 \
+#define RULE(name, severity, function, text)                                                       \
 	{                                                                                          \
-		{ name, text, WIKI name }, LINT_HADOLINT, false, function, NULL                    \
+		{ name, text, WIKI name, LINT_##severity }, LINT_HADOLINT, false, function, NULL   \
 	}
 
 const struct lint_check lint_stage_checks[] = {
-	RULE("DL3002", last_user_root, "The last USER should not be root"),
-	RULE("DL3045", copy_without_workdir, "COPY to a relative path needs a WORKDIR"),
-	RULE("DL3059", consecutive_runs, "Several RUN in a row should be one"),
-	RULE("DL4001", wget_and_curl, "wget and curl should not both be used"),
+	RULE("DL3002", WARNING, last_user_root, "The last USER should not be root"),
+	RULE("DL3045", WARNING, copy_without_workdir, "COPY to a relative path needs a WORKDIR"),
+	RULE("DL3059", INFO, consecutive_runs, "Several RUN in a row should be one"),
+	RULE("DL4001", WARNING, wget_and_curl, "wget and curl should not both be used"),
 	{ .function = NULL },
 };

@@ -375,8 +375,7 @@ static int parse_file(struct lexer *lexer, struct err *err)
 		return -1;
 	if (n == 0)
 		return no_instructions(file, err);
-	file->instructions = arena_alloc(file->arena, n * sizeof(*found));
-	memcpy(file->instructions, found, n * sizeof(*found));
+	file->instructions = steal_pointer(&found);
 	file->n_instructions = n;
 	return 0;
 }
@@ -407,13 +406,16 @@ int dockerfile_parse(const char *name, const char *text, size_t len,
 
 void dockerfile_free(struct dockerfile *dockerfile)
 {
-	if (dockerfile)
-		arena_free(dockerfile->arena);
+	if (!dockerfile)
+		return;
+	free(dockerfile->instructions);
+	arena_free(dockerfile->arena);
 }
 
 int dockerfile_parse_trigger(struct dockerfile *dockerfile, const char *text,
 			     struct instruction **ret_instruction, struct err *err)
 {
+	cleanup_free struct instruction *found = NULL;
 	struct instruction *instruction;
 	struct dockerfile file;
 	struct lexer lexer;
@@ -421,7 +423,9 @@ int dockerfile_parse_trigger(struct dockerfile *dockerfile, const char *text,
 	init_file(&file, dockerfile->arena, "ONBUILD trigger");
 	if (lexer_init(&lexer, &file, text, strlen(text), err) < 0 || parse_file(&lexer, err) < 0)
 		return -1;
-	instruction = &file.instructions[0];
+	found = file.instructions;
+	instruction = arena_alloc(dockerfile->arena, sizeof(*instruction));
+	*instruction = found[0];
 	if (file.n_instructions != 1)
 		return dockerfile_error(&file, file.instructions[1].line_range, ERR_INVALID, err,
 					"onbuild trigger should be a single expression");

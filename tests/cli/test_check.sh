@@ -117,6 +117,16 @@ expect 'sarif of targets' 2 '--format=sarif goes with --check'
 run build --call=check,form=json "$work/ctx"
 expect 'wrong call' 2 'METHOD,format=FORMAT'
 
+# --- severities, in triggers too ---
+dockerfile <<'END'
+FROM scratch
+ONBUILD RUN sudo x && apt-get install -y x=1
+END
+run build --check --format=sarif "$work/ctx"
+expect 'levels' 1 '"level": "error"' '"level": "note"' '"ruleId": "DL3004"' '"ruleId": "DL3015"'
+run build --check --format=json "$work/ctx"
+expect 'severities' 1 '"severity": "error"' '"severity": "info"'
+
 # --- all stages, or those of the target ---
 dockerfile <<'END'
 FROM scratch AS one

@@ -72,8 +72,8 @@ static void take_row(struct strv *set, const char *line)
 	if (line[0] == 's')
 		env_set(set, one, two);
 	else
-		check_row(set, line[0] == '`' ? '`' : '\\',
-			  line[0] == '<' ? EXPAND_RAW_QUOTES : 0, one, two);
+		check_row(set, line[0] == '`' ? '`' : '\\', line[0] == '<' ? EXPAND_RAW_QUOTES : 0,
+			  one, two);
 }
 
 static void test_expand__rows(void **state)

@@ -131,7 +131,30 @@ static char *lint(const char *text, const char *rule, const struct setting *sett
 	return buf_steal(&out);
 }
 
-static void check_rule(const char *rule)
+/* Silenced by the directive itself, with "all" and by name, and an error when asked. */
+static void check_directives(const char *rule, bool experimental, const char *bad,
+			     const struct setting *plain)
+{
+	cleanup_free char *all = xasprintf("# check=skip=all\n%s", bad);
+	cleanup_free char *named = xasprintf("# check=skip=%s;experimental=all\n%s", rule, bad);
+	cleanup_free char *strict = xasprintf("# check=error=true;experimental=all\n%s", bad);
+	cleanup_free char *by_all = lint(all, rule, plain), *by_name = lint(named, rule, plain);
+	struct err err = ERR_INIT;
+	struct lint_result *result;
+
+	if (!experimental && *by_all)
+		fail_msg("%s: skip=all, and it says\n%s", rule, by_all);
+	if (*by_name)
+		fail_msg("%s: skip=%s, and it says\n%s", rule, rule, by_name);
+	assert_int_equal(try_lint(strict, plain, &result, &err), 0);
+	assert_true(result->fail);
+	assert_int_equal(lint_error(result, &err), -1);
+	if (!strstr(err.message, rule))
+		fail_msg("%s is not one of: %s", rule, err.message);
+	lint_free(result);
+}
+
+static void check_rule(const char *rule, bool experimental)
 {
 	cleanup_free char *bad = read_file(rule, "Dockerfile");
 	cleanup_free char *good = read_file(rule, "Dockerfile.good");
@@ -153,40 +176,93 @@ static void check_rule(const char *rule)
 		fail_msg("%s says of Dockerfile.good\n%s", rule, none);
 	if (*skipped)
 		fail_msg("%s is skipped and says\n%s", rule, skipped);
+	if (strncmp(bad, "# check=", 8) != 0)
+		check_directives(rule, experimental, bad, &plain);
 }
 
-static void check_set(unsigned wanted, size_t n)
+static bool find_rule(const char *name, unsigned wanted, bool *ret_experimental)
 {
 	const struct lint_rule *rule;
+	unsigned set;
+
+	for (size_t i = 0; (rule = lint_rule_at(i, &set, ret_experimental)); i++)
+		if (set == wanted && !strcmp(rule->name, name))
+			return true;
+	return false;
+}
+
+/* The set has these rules, and no others. */
+static void check_set(unsigned wanted, const char *const *names, size_t n)
+{
 	bool experimental;
 	unsigned set;
 	size_t seen = 0;
 
-	for (size_t i = 0; (rule = lint_rule_at(i, &set, &experimental)); i++) {
-		if (set != wanted)
-			continue;
-		check_rule(rule->name);
-		seen++;
-	}
+	for (size_t i = 0; lint_rule_at(i, &set, &experimental); i++)
+		seen += set == wanted;
 	assert_int_equal(seen, n);
+	for (size_t i = 0; i < n; i++) {
+		if (!find_rule(names[i], wanted, &experimental))
+			fail_msg("there is no rule %s", names[i]);
+		check_rule(names[i], experimental);
+	}
 }
 
 static void test_lint__buildkit_checks(void **state)
 {
+	static const char *const names[] = {
+		"ConsistentInstructionCasing",
+		"CopyIgnoredFile",
+		"DuplicateStageName",
+		"ExposeInvalidFormat",
+		"ExposeProtoCasing",
+		"FromAsCasing",
+		"FromPlatformFlagConstDisallowed",
+		"InvalidBaseImagePlatform",
+		"InvalidDefaultArgInFrom",
+		"InvalidDefinitionDescription",
+		"JSONArgsRecommended",
+		"LegacyKeyValueFormat",
+		"MaintainerDeprecated",
+		"MultipleInstructionsDisallowed",
+		"NoEmptyContinuation",
+		"RedundantTargetPlatform",
+		"ReservedStageName",
+		"SecretsUsedInArgOrEnv",
+		"StageNameCasing",
+		"UndefinedArgInFrom",
+		"UndefinedVar",
+		"WorkdirRelativePath",
+	};
+
 	(void)state;
-	check_set(LINT_BUILDKIT, 22);
+	check_set(LINT_BUILDKIT, names, ARRAY_SIZE(names));
 }
 
 static void test_lint__hadolint_rules(void **state)
 {
+	static const char *const names[] = {
+		"DL3002", "DL3003", "DL3004", "DL3006", "DL3007", "DL3008", "DL3009",
+		"DL3013", "DL3014", "DL3015", "DL3016", "DL3018", "DL3019", "DL3020",
+		"DL3021", "DL3022", "DL3023", "DL3025", "DL3026", "DL3027", "DL3028",
+		"DL3033", "DL3042", "DL3044", "DL3045", "DL3046", "DL3059", "DL3060",
+		"DL3062", "DL3064", "DL3066", "DL3067", "DL4001", "DL4006",
+	};
+
 	(void)state;
-	check_set(LINT_HADOLINT, 34);
+	check_set(LINT_HADOLINT, names, ARRAY_SIZE(names));
 }
 
 static void test_lint__own_rules(void **state)
 {
+	static const char *const names[] = {
+		"ArgBeforeUnrelatedRun", "ChmodOfParents",	"CopyBeforeDependencies",
+		"CopySourceExcluded",	 "DeletedInLaterLayer", "LinkWithChmod",
+		"MeansSomethingElse",
+	};
+
 	(void)state;
-	check_set(LINT_CBUILD, 7);
+	check_set(LINT_CBUILD, names, ARRAY_SIZE(names));
 }
 
 static void assert_rules(const char *text, const struct setting *setting, const char *want)
@@ -298,6 +374,47 @@ static void test_lint__error_is_told(void **state)
 	lint_free(result);
 }
 
+/* BuildKit does not look into triggers; rules of single commands do. */
+static void test_lint__triggers_of_onbuild(void **state)
+{
+	const struct setting none = { 0 };
+
+	(void)state;
+	assert_rules("FROM known:1\nONBUILD RUN sudo x\nONBUILD ADD a /\nONBUILD ENV a b\n", &none,
+		     "DL3004\nDL3020\n");
+	assert_rules("FROM known:1\n# hadolint ignore=DL3004\nONBUILD RUN sudo x\n", &none, "");
+	assert_rules("FROM known:1\nONBUILD COPY --link --chmod=755 a /\n", &none,
+		     "LinkWithChmod\n");
+	assert_rules("FROM known:1\nONBUILD RUN a\nONBUILD RUN b\nONBUILD USER root\n"
+		     "ONBUILD USER 5\n",
+		     &none, "DL3066\n");
+}
+
+static void test_lint__severities(void **state)
+{
+	static const struct {
+		const char *rule;
+		enum lint_severity severity;
+	} rows[] = {
+		{ "UndefinedVar", LINT_WARNING }, { "DL3008", LINT_WARNING },
+		{ "DL3004", LINT_ERROR },	  { "DL3015", LINT_INFO },
+		{ "DL3059", LINT_INFO },	  { "LinkWithChmod", LINT_WARNING },
+	};
+	const struct lint_rule *rule;
+	bool experimental;
+	unsigned set;
+	size_t seen = 0;
+
+	(void)state;
+	for (size_t i = 0; (rule = lint_rule_at(i, &set, &experimental)); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(rows); k++)
+			if (!strcmp(rule->name, rows[k].rule)) {
+				assert_int_equal(rule->severity, rows[k].severity);
+				seen++;
+			}
+	assert_int_equal(seen, ARRAY_SIZE(rows));
+}
+
 /* What the build does not need, it does not follow; the text is looked at all the same. */
 static void test_lint__only_stages_that_count(void **state)
 {
@@ -365,6 +482,8 @@ int main(void)
 		cmocka_unit_test(test_lint__experimental_rules_are_asked_for),
 		cmocka_unit_test(test_lint__wrong_options_are_refused),
 		cmocka_unit_test(test_lint__error_is_told),
+		cmocka_unit_test(test_lint__triggers_of_onbuild),
+		cmocka_unit_test(test_lint__severities),
 		cmocka_unit_test(test_lint__only_stages_that_count),
 		cmocka_unit_test(test_lint__build_args_count),
 		cmocka_unit_test(test_lint__expansions_are_bounded),
