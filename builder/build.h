@@ -168,6 +168,9 @@ struct build_context {
 int build_context_open(const struct build_options *options, const char *text, int stdin_fd,
 		       build_listener *listener, void *arg, struct build_context **ret_context,
 		       struct err *err);
+
+/* What a context that is no local path is called, in messages and for `explain`. free() it. */
+char *build_context_name(const char *text);
 void build_context_free(struct build_context *context);
 DEFINE_CLEANUP(struct build_context *, build_context_free)
 

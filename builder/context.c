@@ -275,6 +275,14 @@ static char *spell_out(const char *text)
 	return xasprintf("https://%s", text);
 }
 
+/* open_local() finds out the path of what is here. */
+char *build_context_name(const char *text)
+{
+	cleanup_free char *whole = spell_out(text);
+
+	return strcmp(text, "-") ? remote_redact(whole) : xstrdup("standard input");
+}
+
 static int open_any(const struct build_options *options, struct build_context *context,
 		    const char *text, int stdin_fd, build_listener *listener, void *arg,
 		    struct err *err)
@@ -301,7 +309,7 @@ int build_context_open(const struct build_options *options, const char *text, in
 	cleanup_free char *whole = spell_out(text);
 
 	context->dir_fd = -1;
-	context->name = strcmp(text, "-") ? remote_redact(whole) : xstrdup("standard input");
+	context->name = build_context_name(text);
 	if (open_any(options, context, whole, stdin_fd, listener, arg, err) < 0)
 		return -1;
 	*ret_context = steal_pointer(&context);

@@ -57,8 +57,8 @@ struct copy_request {
 	bool parents;		     /* --parents */
 	const char *const *excludes; /* --exclude */
 	size_t n_excludes;
-	int64_t now; /* seconds since 1970: mtime of inline files and of
-		      * directories that had to be made */
+	int64_t now; /* seconds since 1970: mtime of inline files, and of directories that had
+		      * to be made when there is no other file: else that of the newest one */
 };
 
 /*

@@ -41,6 +41,11 @@ static mode_t mode_of(const struct making *making, mode_t mode, bool directory)
 	return mode_apply(&making->copy->chmod, mode, directory);
 }
 
+static int64_t seconds_of(int64_t ns)
+{
+	return ns / 1000000000 - (ns % 1000000000 < 0);
+}
+
 static enum entry_type type_of(mode_t mode)
 {
 	switch (mode & S_IFMT) {
@@ -69,7 +74,7 @@ static void fill(const struct making *making, const struct item *item, struct ou
 			    : mode_of(making, node->mode, out->type == ENTRY_DIRECTORY);
 	out->uid = making->chown ? making->uid : keep ? node->uid : 0;
 	out->gid = making->chown ? making->gid : keep ? node->gid : 0;
-	out->mtime = node->mtime / 1000000000 - (node->mtime % 1000000000 < 0);
+	out->mtime = seconds_of(node->mtime);
 	if (out->type == ENTRY_SYMLINK)
 		out->link = node->link;
 	else
@@ -326,6 +331,27 @@ static int put_all(struct making *making, struct store *store, struct err *err)
 	return 0;
 }
 
+/*
+ * The time of directories that have to be made: that of the newest file, so that the same files
+ * give the same layer whenever they are copied. Without files it is now.
+ */
+static int64_t time_of_new(const struct copy *copy)
+{
+	const struct copy_request *request = &copy->request;
+	int64_t newest = INT64_MIN;
+
+	for (size_t i = 0; i < copy->n_items; i++) {
+		int64_t seconds = seconds_of(copy->items[i].node->mtime);
+
+		if (S_ISREG(copy->items[i].node->mode) && seconds > newest)
+			newest = seconds;
+	}
+	for (size_t i = 0; i < request->n_remotes; i++)
+		if (request->remotes[i].mtime > newest)
+			newest = request->remotes[i].mtime;
+	return newest == INT64_MIN || request->n_inlines ? request->now : newest;
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
 static int make(struct making *making, struct store *store, struct layer *ret_layer,
@@ -410,7 +436,7 @@ int copy_make_layer(struct copy *copy, struct store *store, struct root *root,
 	assembly_init(&making.assembly, arena, copy->request.link ? NULL : root);
 	making.assembly.new_uid = making.uid;
 	making.assembly.new_gid = making.gid;
-	making.assembly.now = copy->request.now;
+	making.assembly.now = time_of_new(copy);
 	status = make(&making, store, ret_layer, err);
 	assembly_release(&making.assembly);
 	if (making.unpacking.scratch_fd >= 0)

@@ -12,7 +12,6 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "builder/remote.h"
 #include "builder/report.h"
 
 /* --- the earlier record of a step ------------------------------------------------------------- */
@@ -39,7 +38,7 @@ static const struct step_report *find_earlier(const struct stage *stage)
 		return NULL;
 	texts = xcalloc(plan->n_steps + 1, sizeof(*texts));
 	for (size_t i = 0; i < plan->n_steps; i++) {
-		cleanup_free char *text = remote_redact(plan->steps[i].text);
+		cleanup_free char *text = step_shown(&plan->steps[i]);
 
 		digest_of(text, strlen(text), &texts[i]);
 	}

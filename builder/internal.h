@@ -342,6 +342,9 @@ int step_apply(struct builder *builder, struct stage *stage, const struct instru
 /* Whether the instruction makes a layer, and so counts as a step. */
 bool step_counts(const struct instruction *instruction);
 
+/* The text of a step as it is shown and remembered: no passwords of URLs in ADD. free() it. */
+char *step_shown(const struct instruction *instruction);
+
 /* Adopt a step's result: layer, history, key. */
 void stage_add_result(struct stage *stage, const struct step_record *record,
 		      const struct digest *key, const char *created_by);

@@ -254,6 +254,9 @@ static int load_layout(struct builder *builder, const struct named *named,
 
 	if (text && digest_parse(text, &digest, err) < 0)
 		return -1;
+	if (builder->planning)
+		return layout_read(named->dir_fd, tag, text ? &digest : NULL, platform, ret_id,
+				   ret_image, err);
 	if (layout_load(store, named->dir_fd, tag, text ? &digest : NULL, platform, ret_id, err) <
 	    0)
 		return err_wrap(err, "the layout %s", path);

@@ -218,7 +218,7 @@ static int apply(struct builder *builder, struct stage *stage,
 	if (!stage->unknown)
 		return step_apply(builder, stage, instruction, err);
 	if (step_counts(instruction)) {
-		cleanup_free char *text = remote_redact(instruction->text);
+		cleanup_free char *text = step_shown(instruction);
 
 		stage_begin(stage, text);
 		explain_unknown(stage);

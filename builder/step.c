@@ -2,6 +2,9 @@
 /* One function per instruction, found by its kind. */
 #include "builder/internal.h"
 
+#include "base/mem.h"
+#include "builder/remote.h"
+
 static step_function *const functions[] = {
 	[INSTRUCTION_ADD] = step_copy,
 	[INSTRUCTION_ARG] = step_arg,
@@ -32,4 +35,11 @@ bool step_counts(const struct instruction *instruction)
 {
 	return instruction->kind == INSTRUCTION_RUN || instruction->kind == INSTRUCTION_COPY ||
 	       instruction->kind == INSTRUCTION_ADD || instruction->kind == INSTRUCTION_WORKDIR;
+}
+
+char *step_shown(const struct instruction *instruction)
+{
+	if (instruction->kind == INSTRUCTION_COPY || instruction->kind == INSTRUCTION_ADD)
+		return remote_redact(instruction->text);
+	return xstrdup(instruction->text);
 }

@@ -223,10 +223,9 @@ static int open_from(struct copy_step *step, void *arg, struct err *err)
 	return 0;
 }
 
-/* Passwords of URLs are not shown. */
 static void begin(struct copy_step *step)
 {
-	cleanup_free char *text = remote_redact(step->instruction->text);
+	cleanup_free char *text = step_shown(step->instruction);
 
 	stage_begin(step->stage, text);
 }

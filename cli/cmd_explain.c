@@ -9,18 +9,18 @@
 #include "base/mem.h"
 #include "cli/internal.h"
 
-#define STDIN_CONTEXT "standard input" /* as build_context_open() calls it */
-
-/* What the context is called: of what is here its absolute path. */
+/* What the context is called: of what is here its absolute path. NULL: there is no such thing. */
 static char *context_name(const char *path, bool *ret_local)
 {
 	struct stat st;
 
+	cleanup_free char *name = build_context_name(path);
+
 	*ret_local = false;
-	if (!strcmp(path, "-"))
-		return xstrdup(STDIN_CONTEXT);
+	if (!strcmp(path, "-") || strcmp(name, path) || strstr(path, "://"))
+		return steal_pointer(&name);
 	if (stat(path, &st) < 0)
-		return strstr(path, "://") || strchr(path, '@') ? xstrdup(path) : NULL;
+		return strchr(path, '@') ? steal_pointer(&name) : NULL;
 	*ret_local = S_ISDIR(st.st_mode);
 	return realpath(path, NULL);
 }
@@ -47,22 +47,27 @@ static char *local_dockerfile(const char *context, const char *file)
 }
 
 /*
- * The last build of the context. What lies elsewhere may be a Dockerfile by itself, or a tree with
- * one in it: only the record knows.
+ * The last build of the context. What lies elsewhere has a Dockerfile inside it, of either name, or
+ * is one by itself: only the record knows.
  */
 static int find(struct store *store, const char *context, const char *file, bool local,
 		struct build_report **ret_report, struct err *err)
 {
+	const char *const names[] = { file ? file : "Dockerfile", "dockerfile", NULL };
 	cleanup_free char *path = NULL;
 
 	if (file && !strcmp(file, "-"))
 		return build_explain(store, context, NULL, ret_report, err);
-	path = local ? local_dockerfile(context, file) : xstrdup(file ? file : "Dockerfile");
-	if (build_explain(store, context, path, ret_report, err) == 0)
-		return 0;
-	if (local || file || err->kind != ERR_NOT_FOUND)
-		return -1;
-	return build_explain(store, context, NULL, ret_report, err);
+	if (local) {
+		path = local_dockerfile(context, file);
+		return build_explain(store, context, path, ret_report, err);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (build_explain(store, context, names[i], ret_report, err) == 0)
+			return 0;
+		else if (file || err->kind != ERR_NOT_FOUND)
+			return -1;
+	return -1;
 }
 
 static int explain(struct cli *cli, const char *path, const char *file, const char *format,

@@ -65,36 +65,60 @@ static int take_layers(const struct layout *layout, const struct manifest *manif
 	return 0;
 }
 
-static int take_manifest(const struct layout *layout, const struct descriptor *descriptor,
-			 struct digest *ret_id, struct err *err)
-{
-	cleanup_with(manifest_free) struct manifest *manifest = NULL;
-	cleanup_with(image_free) struct image *image = NULL;
-	cleanup_free char *text = NULL, *config = NULL;
-	struct image_record record = { .stored = 0 };
-	struct digest digest;
-	size_t len;
+/* The documents of one image. */
+struct documents {
+	struct manifest *manifest;
+	struct image *image;
+	char *manifest_text, *config_text;
+	size_t manifest_len, config_len;
+};
 
-	if (read_document(layout, &descriptor->digest, &text, &len, err) < 0 ||
-	    manifest_parse(text, len, media_name(descriptor->media), &manifest, err) < 0)
+static void documents_release(struct documents *documents)
+{
+	manifest_free(documents->manifest);
+	image_free(documents->image);
+	free(documents->manifest_text);
+	free(documents->config_text);
+}
+
+static int read_documents(const struct layout *layout, const struct descriptor *descriptor,
+			  struct documents *documents, struct err *err)
+{
+	if (read_document(layout, &descriptor->digest, &documents->manifest_text,
+			  &documents->manifest_len, err) < 0 ||
+	    manifest_parse(documents->manifest_text, documents->manifest_len,
+			   media_name(descriptor->media), &documents->manifest, err) < 0 ||
+	    read_document(layout, &documents->manifest->config.digest, &documents->config_text,
+			  &documents->config_len, err) < 0)
 		return -1;
-	record.manifest = (struct descriptor){ manifest->media, descriptor->digest, len };
-	if (blob_put(layout->store, text, len, &digest, err) < 0 ||
-	    read_document(layout, &manifest->config.digest, &config, &len, err) < 0 ||
-	    image_parse(config, len, &image, err) < 0 ||
-	    take_layers(layout, manifest, image, err) < 0 ||
-	    blob_put(layout->store, config, len, &digest, err) < 0)
+	return image_parse(documents->config_text, documents->config_len, &documents->image, err);
+}
+
+static int take(const struct layout *layout, const struct documents *documents, struct digest *ret_id,
+		struct err *err)
+{
+	const struct manifest *manifest = documents->manifest;
+	struct image_record record = { .id = manifest->config.digest };
+	struct digest digest;
+
+	if (blob_put(layout->store, documents->manifest_text, documents->manifest_len, &digest,
+		     err) < 0)
 		return -1;
-	record.id = manifest->config.digest;
+	record.manifest =
+		(struct descriptor){ manifest->media, digest, documents->manifest_len };
+	if (take_layers(layout, manifest, documents->image, err) < 0 ||
+	    blob_put(layout->store, documents->config_text, documents->config_len, &digest, err) <
+		    0 ||
+	    image_record_put(layout->store, &record, err) < 0)
+		return -1;
 	*ret_id = record.id;
-	return image_record_put(layout->store, &record, err);
+	return 0;
 }
 
 /* A manifest, or the one that an index has for the platform. */
-static int take(const struct layout *layout, struct descriptor descriptor, struct digest *ret_id,
-		struct err *err)
+static int descend(const struct layout *layout, struct descriptor *descriptor, struct err *err)
 {
-	for (int depth = 0; media_as_oci(descriptor.media) == MEDIA_OCI_INDEX; depth++) {
+	for (int depth = 0; media_as_oci(descriptor->media) == MEDIA_OCI_INDEX; depth++) {
 		cleanup_with(index_free) struct image_index *index = NULL;
 		const struct index_entry *chosen;
 		cleanup_free char *text = NULL;
@@ -103,13 +127,13 @@ static int take(const struct layout *layout, struct descriptor descriptor, struc
 		if (depth == INDEX_DEPTH_MAX)
 			return err_set(err, ERR_LIMIT, "indexes are nested more than %d deep",
 				       INDEX_DEPTH_MAX);
-		if (read_document(layout, &descriptor.digest, &text, &len, err) < 0 ||
-		    index_parse(text, len, media_name(descriptor.media), &index, err) < 0 ||
+		if (read_document(layout, &descriptor->digest, &text, &len, err) < 0 ||
+		    index_parse(text, len, media_name(descriptor->media), &index, err) < 0 ||
 		    index_choose(index, layout->platform, &chosen, err) < 0)
 			return -1;
-		descriptor = chosen->descriptor;
+		*descriptor = chosen->descriptor;
 	}
-	return take_manifest(layout, &descriptor, ret_id, err);
+	return 0;
 }
 
 static const char *ref_name(const json_t *document, size_t i)
@@ -154,20 +178,50 @@ static int choose(const struct image_index *index, const json_t *document, const
 			      : "latest");
 }
 
-int layout_load(struct store *store, int dir_fd, const char *tag, const struct digest *digest,
-		const struct platform *platform, struct digest *ret_id, struct err *err)
+/* The documents of the image of that name. */
+static int find(const struct layout *layout, const char *tag, const struct digest *digest,
+		struct documents *documents, struct err *err)
 {
-	const struct layout layout = { .store = store, .dir_fd = dir_fd, .platform = platform };
 	cleanup_with(index_free) struct image_index *index = NULL;
 	cleanup_json json_t *document = NULL;
 	struct descriptor descriptor;
 	cleanup_free char *text = NULL;
 	size_t len;
 
-	if (inroot_read(dir_fd, "index.json", IMAGE_DOCUMENT_MAX, &text, &len, err) < 0 ||
+	if (inroot_read(layout->dir_fd, "index.json", IMAGE_DOCUMENT_MAX, &text, &len, err) < 0 ||
 	    js_parse("index.json", text, len, &document, err) < 0 ||
 	    index_parse(text, len, NULL, &index, err) < 0 ||
-	    choose(index, document, tag, digest, &descriptor, err) < 0)
+	    choose(index, document, tag, digest, &descriptor, err) < 0 ||
+	    descend(layout, &descriptor, err) < 0)
 		return -1;
-	return take(&layout, descriptor, ret_id, err);
+	return read_documents(layout, &descriptor, documents, err);
+}
+
+int layout_load(struct store *store, int dir_fd, const char *tag, const struct digest *digest,
+		const struct platform *platform, struct digest *ret_id, struct err *err)
+{
+	const struct layout layout = { .store = store, .dir_fd = dir_fd, .platform = platform };
+	struct documents documents = { .manifest = NULL };
+	int status = find(&layout, tag, digest, &documents, err);
+
+	if (status == 0)
+		status = take(&layout, &documents, ret_id, err);
+	documents_release(&documents);
+	return status;
+}
+
+int layout_read(int dir_fd, const char *tag, const struct digest *digest,
+		const struct platform *platform, struct digest *ret_id, struct image **ret_image,
+		struct err *err)
+{
+	const struct layout layout = { .dir_fd = dir_fd, .platform = platform };
+	struct documents documents = { .manifest = NULL };
+	int status = find(&layout, tag, digest, &documents, err);
+
+	if (status == 0) {
+		*ret_id = documents.manifest->config.digest;
+		*ret_image = steal_pointer(&documents.image);
+	}
+	documents_release(&documents);
+	return status;
 }

@@ -116,6 +116,12 @@ void transport_file_release(struct transport_file *file);
 int layout_load(struct store *store, int dir_fd, const char *tag, const struct digest *digest,
 		const struct platform *platform, struct digest *ret_id, struct err *err);
 
+/* The same image's id and config, with nothing brought into any store. */
+struct image;
+int layout_read(int dir_fd, const char *tag, const struct digest *digest,
+		const struct platform *platform, struct digest *ret_id, struct image **ret_image,
+		struct err *err);
+
 /* --- archives (registry/archive_*.c) ----------------------------------------------------------- */
 
 enum archive_format {

@@ -150,6 +150,59 @@ named 'file of a mount' "^step 3 RUN --mount=.* true: src/main.c changed \\($dig
 reset
 named 'hosts' '^step 4 RUN echo one: --add-host is new: ' --add-host a:1.2.3.4
 
+reset; edit 's|^RUN echo one|RUN --mount=type=secret,id=a true|'
+cbuild build -q "$context" >/dev/null; edit 's|id=a|id=b|'
+named 'id of a secret' '^step 4 RUN .*: --mount changed: .*id=a.* → .*id=b'
+
+reset; edit 's|^RUN echo one|RUN --mount=type=cache,id=a,target=/c true|'
+cbuild build -q "$context" >/dev/null; edit 's|id=a|id=b|'
+named 'id of a cache' '^step 4 RUN .*: --mount changed: .*id=a.* → .*id=b'
+
+reset; edit 's|^RUN echo one|RUN echo net|'; cbuild build -q "$context" >/dev/null
+edit 's|^RUN echo net|RUN --network=none echo net|'
+named 'network of one RUN' '^step 4 RUN --network=none echo net: --network changed: host → none$'
+
+reset; printf 'COPY <<end /h\none\nend\n' >>"$context/Dockerfile"
+cbuild build -q "$context" >/dev/null; edit 's|^one$|two|'
+named 'content of a heredoc' "^step 6 COPY <<end /h: end changed \\($digest → $digest\\)\$"
+
+reset; printf 'RUN <<end\necho a\nend\n' >>"$context/Dockerfile"
+cbuild build -q "$context" >/dev/null; edit 's|^echo a$|echo b|'
+named 'heredoc of RUN' '^step 6 RUN <<end: argument changed: echo a'
+
+reset; printf 'RUN <<end\n#!/bin/sh\necho a\nend\n' >>"$context/Dockerfile"
+cbuild build -q "$context" >/dev/null; edit 's|^echo a$|echo b|'
+named 'script of RUN' '^step 6 RUN <<end: heredoc changed: '
+
+reset; edit 's|^ARG A=1|ARG A=3|'
+named 'default of ARG' '^step 4 RUN echo one: ARG A was 1, is 3$'
+
+reset; edit 's|^ENV V=1|ENV X=1 V=1|'; cbuild build -q "$context" >/dev/null; edit 's|X=1 V=1|V=1 X=1|'
+named 'order of ENV' '^step 4 RUN echo one: the order of the environment changed$'
+
+reset; printf 'FROM scratch\nCOPY src /app\n' >"$context/Dockerfile"; cbuild build -q "$context" >/dev/null
+named 'platform' '^step 2 COPY src /app: base image changed: scratch \(linux/[a-z0-9]+ → linux/riscv64\)$' \
+	--platform linux/riscv64
+
+mkdir "$scratch/named"; echo 1 >"$scratch/named/file"
+reset; edit 's|^COPY.*|COPY --from=named file /f|'
+cbuild build -q --build-context named="$scratch/named" "$context" >/dev/null; echo 2 >"$scratch/named/file"
+named 'a named context' "^step 3 COPY --from=named file /f: file changed \\($digest → $digest\\)\$" \
+	--build-context named="$scratch/named"
+
+reset; echo '*' >"$context/.dockerignore"; echo '!src/main.c' >>"$context/.dockerignore"
+cbuild build -q "$context" >/dev/null; echo '!src/notes' >>"$context/.dockerignore"
+named 'ignore rule that includes' '^step 3 COPY src /app: src/notes added$'
+
+reset; ln "$context/src/main.c" "$context/src/hard"; cbuild build -q "$context" >/dev/null
+cp "$context/src/main.c" "$scratch/aside"; mv "$scratch/aside" "$context/src/hard"
+named 'hard link' '^step 3 COPY src /app: src/hard: attributes or hard links changed; src/main.c: attributes or hard links changed$'
+
+# a password in a RUN is part of its text
+reset; edit 's|^RUN echo one|RUN echo http://user:secret@host/|'; cbuild build -q "$context" >/dev/null
+edit 's|^ENV V=1|ENV V=2|'
+named 'a URL with a password in RUN' '^step 4 RUN echo http://user:secret@host/: ENV V was 1, is 2$'
+
 # --- the base
 reset; edit 's|base:1|base:2|'
 named 'name of the base' '^step 2 WORKDIR /work: base image changed: base:1 → base:2$'
@@ -245,6 +298,13 @@ before=$(cd "$store" && find steps blobs layers trees images builds costs -type 
 cbuild plan "$context" >/dev/null
 check 'plan: leaves nothing' equal "$before" \
 	"$(cd "$store" && find steps blobs layers trees images builds costs -type f | sort | sha256sum)"
+cbuild save --format oci -o "$scratch/layout.tar" base:2 && mkdir "$scratch/layout" &&
+	tar -C "$scratch/layout" -xf "$scratch/layout.tar"
+skopeo copy -q --insecure-policy "oci-archive:$scratch/layout.tar" "oci:$scratch/layout:latest"
+printf 'FROM other\nRUN true\n' >"$scratch/Layout"
+check 'plan: a layout is read' says '^step 2 RUN true: first build of this step$' \
+	"$CBUILD" --root "$scratch/empty" plan --build-context other="oci-layout://$scratch/layout" -f "$scratch/Layout" "$context"
+check 'plan: and not loaded' equal '' "$(find "$scratch/empty/blobs" "$scratch/empty/images" -type f)"
 check 'plan: a base that is not here' says '^step 1 FROM nosuch.invalid/base: not in the store' \
 	cbuild plan - <<<'FROM nosuch.invalid/base
 RUN true'
@@ -259,6 +319,13 @@ tar -C "$context" -cf "$scratch/context.tar" .
 cbuild build -q "$scratch/context.tar" >/dev/null
 check 'a tar as context: explain' says '^step 3 COPY src /app: first build of this step$|^step 3 COPY src /app: cached$' \
 	cbuild explain "$scratch/context.tar"
+check 'a tar as context: built' cbuild build -q "$scratch/context.tar"
+mv "$context/Dockerfile" "$context/dockerfile"; tar -C "$context" -cf "$scratch/lower.tar" .
+mv "$context/dockerfile" "$context/Dockerfile"
+cbuild build -q "$scratch/lower.tar" >/dev/null
+check 'a tar with a dockerfile: explain' says '^step 3 COPY src /app: ' cbuild explain "$scratch/lower.tar"
+printf 'FROM base:1\nRUN true\n' | cbuild build -q - >/dev/null
+check 'standard input: explain' says '^step 2 RUN true: ' cbuild explain -
 check '--explain: the reason' grep -qE "^#3 EXPLAIN src/main.c changed \\($digest" "$scratch/said"
 check 'costs: the dearest steps' grep -qE '^  #[0-9]+ RUN echo .*: [0-9.]+ms, cpu [0-9.]+ms, memory ' "$scratch/said"
 cbuild build -t costs "$context" 2>"$scratch/said"

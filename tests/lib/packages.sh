@@ -10,7 +10,7 @@ build_packages="gcc libc6-dev make autoconf automake pkg-config liblzma-dev libb
 test_packages="clang libclang-rt-14-dev libcmocka-dev valgrind strace xz-utils bzip2 git curl
 	python3 libcap2-bin attr docker.io docker-registry podman buildah skopeo umoci runc
 	containernetworking-plugins fuse-overlayfs mmdebstrap
-	openssh-client openssl procps util-linux"
+	openssh-client openssl procps util-linux e2fsprogs dosfstools"
 
 # install_missing PACKAGE...: as root, or with sudo; nothing is done when nothing is missing.
 install_missing()
