@@ -2,6 +2,8 @@
 #include "base/size.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,4 +32,15 @@ int size_parse(const char *text, uint64_t *ret_bytes)
 		return -1;
 	*ret_bytes = (uint64_t)number << shift;
 	return 0;
+}
+
+const char *size_format(uint64_t bytes, char text[SIZE_FORMAT_MAX])
+{
+	static const char units[][2] = { "", "k", "m", "g", "t" };
+	size_t unit = 0;
+
+	for (; unit < 4 && bytes && bytes % 1024 == 0; unit++)
+		bytes /= 1024;
+	snprintf(text, SIZE_FORMAT_MAX, "%" PRIu64 "%s", bytes, units[unit]);
+	return text;
 }

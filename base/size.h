@@ -10,4 +10,8 @@
  * either case. -1 for anything else, and for what 64 bits do not hold. */
 int size_parse(const char *text, uint64_t *ret_bytes);
 
+/* The other way round, in the largest unit that leaves no rest: "64m". */
+#define SIZE_FORMAT_MAX 24
+const char *size_format(uint64_t bytes, char text[SIZE_FORMAT_MAX]);
+
 #endif

@@ -46,11 +46,14 @@ void builder_warn(struct builder *builder, const char *format, ...)
 
 int builder_enter(struct builder *builder, struct err *err)
 {
-	if (userns_entered())
-		return 0;
-	if (userns_enter(err) < 0)
+	const struct build_options *options = builder->options;
+
+	if (!userns_entered() &&
+	    (userns_enter(err) < 0 || store_sweep(options->store, err) < 0))
 		return -1;
-	return store_sweep(builder->options->store, err);
+	if (builder->cgroup)
+		return 0;
+	return cgroup_open(options->cgroup_parent, &options->cgroup_limits, &builder->cgroup, err);
 }
 
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err)
@@ -269,6 +272,7 @@ void builder_release(struct builder *builder)
 	}
 	free(builder->stages);
 	ssh_agents_free(builder);
+	cgroup_free(builder->cgroup);
 	strv_release(&builder->build_args);
 	strv_release(&builder->no_cache_names);
 	build_report_free(builder->report);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "registry/transport.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/sandbox.h"
 
 struct build_report;
@@ -82,6 +83,11 @@ struct build_options {
 	const struct sandbox_limit *limits; /* of RUN, beside the usual ones */
 	size_t n_limits;
 	uint64_t shm_size;	 /* of RUN's /dev/shm; 0: 64 MiB */
+	const struct sandbox_profile *seccomp; /* of RUN; NULL: docker's default */
+	bool seccomp_unconfined;
+	struct cgroup_limits cgroup_limits; /* of each RUN */
+	const char *cgroup_parent;	    /* NULL: found, see sandbox/cgroup.h */
+	uint64_t run_timeout_ns;	    /* of each RUN; 0: none */
 	bool allow_host_network; /* RUN --network=host whatever `network` is */
 	bool allow_insecure;	 /* RUN --security=insecure */
 	unsigned jobs;

@@ -187,6 +187,7 @@ struct builder {
 	struct dockerfile *dockerfile;
 	struct plan *plan;
 	struct ignore *ignore;
+	struct cgroup *cgroup;	/* of RUN, opened when first needed */
 	struct source *context; /* opened when first needed */
 	struct named_list *named;
 	struct stage *stages;	/* one per stage of the plan */

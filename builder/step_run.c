@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "builder/mount.h"
+#include "builder/run_end.h"
 #include "sandbox/sandbox.h"
 
 #define SCRIPT_DIR "/dev/pipes/"
@@ -167,6 +168,14 @@ static void add_options(const struct run_step *step, struct key *key)
 		key_add(key, "hostname", step->hostname);
 	if (step->insecure)
 		key_add(key, "security", "insecure");
+	if (options->seccomp_unconfined)
+		key_add(key, "seccomp", "unconfined");
+	if (options->seccomp) {
+		struct digest digest;
+
+		sandbox_profile_digest(options->seccomp, &digest);
+		key_add_digest(key, "seccomp", &digest);
+	}
 	for (size_t i = 0; i < options->n_limits; i++) {
 		const struct sandbox_limit *limit = &options->limits[i];
 		cleanup_free char *text =
@@ -296,8 +305,12 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 		.limits = options->limits,
 		.n_limits = options->n_limits,
 		.shm_size = options->shm_size,
+		.timeout_ns = options->run_timeout_ns,
+		.cgroup = step->builder->cgroup,
 		.all_capabilities = step->insecure,
 		.hostname = step->hostname,
+		.seccomp = options->seccomp,
+		.seccomp_unconfined = options->seccomp_unconfined,
 		.resolv_conf = options->resolv_conf,
 		.extra_hosts = options->extra_hosts,
 		.stdin_fd = -1,
@@ -305,22 +318,6 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 		.output_arg = step->stage,
 	};
 	return sandbox_run(&spec, result, err);
-}
-
-static int check_status(struct run_step *step, const struct sandbox_result *result, struct err *err)
-{
-	struct buf text;
-
-	if (result->exit_status == 0)
-		return 0;
-	buf_init(&text, 1024);
-	for (size_t i = 0; i < step->argv.n; i++)
-		buf_addf(&text, "%s%s", i ? " " : "", step->argv.v[i]);
-	err_set(err, ERR_FAILED, "process \"%s%s\" did not complete successfully: exit code: %d",
-		text.data, text.overflow ? "..." : "", result->exit_status);
-	buf_release(&text);
-	err->exit_status = result->exit_status;
-	return -1;
 }
 
 static int execute(struct run_step *step, struct err *err)
@@ -352,7 +349,7 @@ static int execute(struct run_step *step, struct err *err)
 		return -1;
 	status = run_in(step, root_fd, &result, err);
 	close(root_fd);
-	if (status < 0 || check_status(step, &result, err) < 0)
+	if (status < 0 || run_end_check(&step->argv, step->builder->options, &result, err) < 0)
 		return -1;
 	if (snapshot_commit(snapshot, &step->record.layer, &skipped, err) < 0)
 		return -1;

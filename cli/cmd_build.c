@@ -22,6 +22,7 @@ struct build_flags {
 	struct strv no_cache_filter;
 	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain, rewrite_timestamp;
 	struct grant_flags grants;
+	struct limit_flags limits;
 };
 
 static void flags_release(struct build_flags *flags)
@@ -41,6 +42,7 @@ struct build_things {
 	char *hosts;
 	struct platform platform;
 	struct grants grants;
+	struct limits limits;
 };
 
 static int parse_pull(struct cli *cli, const char *text, enum build_pull *ret_pull, struct err *err)
@@ -137,7 +139,8 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 	    parse_sync(cli, flags->sync, &options->no_sync, err) < 0 ||
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
 	    cli_hosts(cli, &flags->add_hosts, &things->hosts, err) < 0 ||
-	    grants_parse(cli, &flags->grants, &things->grants, err) < 0)
+	    grants_parse(cli, &flags->grants, &things->grants, err) < 0 ||
+	    limits_parse(cli, &flags->limits, &things->limits, options, err) < 0)
 		return -1;
 	grants_fill(&things->grants, options);
 	add_epoch(flags->epoch, &options->build_args);
@@ -340,6 +343,30 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 		  "times of the image (default: $SOURCE_DATE_EPOCH)" },
 		{ "rewrite-timestamp", 0, OPT_BOOL, &flags.rewrite_timestamp, NULL,
 		  "=false: the epoch leaves the times of files alone" },
+		{ "memory", 'm', OPT_STRING, &flags.limits.memory, "BYTES",
+		  "memory of each RUN, all its processes together" },
+		{ "memory-swap", 0, OPT_STRING, &flags.limits.memory_swap, "BYTES",
+		  "memory and swap together (default: twice the memory; -1: any)" },
+		{ "cpus", 0, OPT_STRING, &flags.limits.cpus, "NUMBER",
+		  "processors that each RUN may keep busy, such as 1.5" },
+		{ "cpu-period", 0, OPT_STRING, &flags.limits.cpu_period, "MICROSECONDS",
+		  "in which --cpu-quota is counted (default: 100000)" },
+		{ "cpu-quota", 0, OPT_STRING, &flags.limits.cpu_quota, "MICROSECONDS",
+		  "processor time of each RUN in a period" },
+		{ "cpu-shares", 'c', OPT_STRING, &flags.limits.cpu_shares, "NUMBER",
+		  "weight against others (default: 1024)" },
+		{ "cpuset-cpus", 0, OPT_STRING, &flags.limits.cpuset_cpus, "LIST",
+		  "processors that RUN may use, such as 0-2,7" },
+		{ "cpuset-mems", 0, OPT_STRING, &flags.limits.cpuset_mems, "LIST",
+		  "memory nodes that RUN may use" },
+		{ "pids-limit", 0, OPT_STRING, &flags.limits.pids, "NUMBER",
+		  "processes and threads of each RUN (-1: any number)" },
+		{ "cgroup-parent", 0, OPT_STRING, &flags.limits.cgroup_parent, "PATH",
+		  "cgroup below which RUN gets its own" },
+		{ "run-timeout", 0, OPT_STRING, &flags.limits.timeout, "DURATION",
+		  "time that each RUN may take, such as 90s or 1h30m" },
+		{ "security-opt", 0, OPT_LIST, &flags.limits.security, "seccomp=FILE",
+		  "system calls of RUN: a profile in docker's form, or unconfined" },
 		{ "quiet", 'q', OPT_BOOL, &flags.quiet, NULL,
 		  "print the image id and nothing else" },
 		{ "iidfile", 0, OPT_STRING, &flags.iidfile, "FILE",
@@ -371,6 +398,7 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 	strv_release(&options.tags);
 	strv_release(&options.no_cache_stages);
 	grants_release(&things.grants, &flags.grants);
+	limits_release(&things.limits, &flags.limits);
 	strv_release(&options.contexts);
 	build_input_release(&things.input);
 	free(things.hosts);

@@ -191,6 +191,25 @@ int grants_parse(struct cli *cli, const struct grant_flags *flags, struct grants
 void grants_fill(const struct grants *grants, struct build_options *options);
 void grants_release(struct grants *grants, struct grant_flags *flags); /* secrets are wiped */
 
+/* --- what RUN may use (limits.c) */
+
+/* As they were given; NULL for what was not. */
+struct limit_flags {
+	const char *memory, *memory_swap, *cpus, *cpu_period, *cpu_quota, *cpu_shares;
+	const char *cpuset_cpus, *cpuset_mems, *pids, *cgroup_parent, *timeout;
+	struct strv security;
+};
+
+struct limits {
+	struct sandbox_profile *profile;
+	bool unconfined;
+};
+
+/* Parse them into the options, which point into flags and limits then. */
+int limits_parse(struct cli *cli, const struct limit_flags *flags, struct limits *limits,
+		 struct build_options *options, struct err *err);
+void limits_release(struct limits *limits, struct limit_flags *flags);
+
 /* --- checks (lint.c, cmd_check.c) */
 
 struct lint_result;

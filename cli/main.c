@@ -339,6 +339,7 @@ int main(int argc, char **argv)
 		print_error(&cli, &err);
 		status = cli.command && cli.command->function == cmd_run ? EXIT_RUN
 			 : cli.usage					 ? EXIT_USAGE
+			 : err.kind == ERR_CANCELLED && err.exit_status	 ? err.exit_status
 									 : EXIT_FAILED;
 	}
 	store_free(cli.store);

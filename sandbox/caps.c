@@ -7,9 +7,12 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/mem.h"
 
 static int caps_get(struct __user_cap_data_struct data[2])
 {
@@ -51,4 +54,32 @@ int caps_limit(uint64_t keep)
 		data[i].inheritable = 0;
 	}
 	return (int)syscall(SYS_capset, &header, data);
+}
+
+bool caps_is_default(const char *name)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} known[] = {
+		{ "CAP_CHOWN", CAP_CHOWN },
+		{ "CAP_DAC_OVERRIDE", CAP_DAC_OVERRIDE },
+		{ "CAP_FSETID", CAP_FSETID },
+		{ "CAP_FOWNER", CAP_FOWNER },
+		{ "CAP_MKNOD", CAP_MKNOD },
+		{ "CAP_NET_RAW", CAP_NET_RAW },
+		{ "CAP_SETGID", CAP_SETGID },
+		{ "CAP_SETUID", CAP_SETUID },
+		{ "CAP_SETFCAP", CAP_SETFCAP },
+		{ "CAP_SETPCAP", CAP_SETPCAP },
+		{ "CAP_NET_BIND_SERVICE", CAP_NET_BIND_SERVICE },
+		{ "CAP_SYS_CHROOT", CAP_SYS_CHROOT },
+		{ "CAP_KILL", CAP_KILL },
+		{ "CAP_AUDIT_WRITE", CAP_AUDIT_WRITE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (!strcmp(known[i].name, name))
+			return CAPS_DEFAULT >> known[i].number & 1;
+	return false;
 }

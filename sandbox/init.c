@@ -25,6 +25,7 @@
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -158,9 +159,9 @@ static int become_process(const struct init_plan *plan, struct init_report *repo
 	sigset_t none;
 
 	setsid();
-	if (limits_set(plan->spec, report) < 0 || enter_cwd(plan->spec->cwd, report) < 0)
+	if (limits_set(plan->spec, plan->limit_processes, report) < 0 || enter_cwd(plan->spec->cwd, report) < 0)
 		return -1;
-	if (plan->confined && seccomp_install(&plan->filter) < 0)
+	if (plan->filter && seccomp_install(plan->filter) < 0)
 		return init_fail_os(report, "install the seccomp filter", NULL);
 	if (caps_limit(plan->spec->all_capabilities ? UINT64_MAX : CAPS_DEFAULT) < 0)
 		return init_fail_os(report, "drop capabilities", NULL);
@@ -211,6 +212,18 @@ static void reset_signals(void)
 		sigaction(signal, &standard, NULL);
 }
 
+/* The namespace is made inside of the group, which is its root then. */
+static int enter_cgroup(const struct init_plan *plan, struct init_report *report)
+{
+	if (plan->cgroup_fd < 0)
+		return 0;
+	if (!plan->cgroup_joined && cgroup_step_join(plan->cgroup_fd) < 0)
+		return init_fail_os(report, "join the cgroup of the step", NULL);
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return init_fail_os(report, "make a cgroup namespace", NULL);
+	return 0;
+}
+
 static int be_init(const struct init_plan *plan, struct init_report *report)
 {
 	struct pollfd reader = { .fd = plan->report_fd };
@@ -220,6 +233,8 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 	close(plan->report_read_fd);
 	if (poll(&reader, 1, 0) > 0 && reader.revents & POLLERR)
 		_exit(125);
+	if (enter_cgroup(plan, report) < 0)
+		return -1;
 	hide_command_line(plan);
 	prctl(PR_SET_DUMPABLE, 0);
 	reset_signals();

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "sandbox/cgroup.h"
 
 struct buf;
 struct sandbox_spec;
@@ -59,7 +60,66 @@ bool etc_hostname_valid(const char *hostname);
 
 /* --- limits.c: child: the limits that every step has, then the step's own -------------------- */
 
-int limits_set(const struct sandbox_spec *spec, struct init_report *report);
+#define LIMITS_PROCESSES 8192
+
+/* With limit_processes, at most LIMITS_PROCESSES of one user, unless the step says otherwise. */
+int limits_set(const struct sandbox_spec *spec, bool limit_processes, struct init_report *report);
+
+/* --- clone.c -------------------------------------------------------------------------------- */
+
+/*
+ * A copy of this process, with CLONE_PIDFD in flags also *pidfd. With cgroup_fd >= 0 it is born
+ * in that group, or, where only clone() may be used, has to cgroup_step_join(): *ret_joined is
+ * false then, in both processes. As fork(): 0 in the child, -1 with errno.
+ */
+pid_t clone_into(uint64_t flags, int *pidfd, int cgroup_fd, bool *ret_joined);
+
+/* --- cgroup.c, cgroup_step.c ---------------------------------------------------------------- */
+
+#define CGROUP_PREFIX "cbuild-" /* of the groups of steps */
+
+struct cgroup {
+	int dir_fd; /* the groups of steps are made here; -1: there are none */
+	int own_fd; /* the process's first group, when it has stepped aside from it; else -1 */
+	bool limits_pids;
+	struct cgroup_limits limits;
+};
+
+/* The mount point of a hierarchy of v2 and which of its directories is mounted there, from
+ * /proc/self/mountinfo; false when there is none. free() both. */
+bool cgroup_find_mount(const char *mountinfo, char **ret_point, char **ret_root);
+
+/* The group in /proc/self/cgroup, as a path below the mount; NULL when there is none. free() it. */
+char *cgroup_find_own(const char *text, const char *root);
+
+struct cgroup_step {
+	int dir_fd;
+	int fd; /* -1: there is none */
+	char name[32];
+};
+
+#define CGROUP_STEP_INIT                                                                           \
+	{                                                                                          \
+		.dir_fd = -1, .fd = -1                                                             \
+	}
+
+struct cgroup_events {
+	bool out_of_memory; /* processes were killed for it */
+	bool pids_refused;  /* there were no more to be had */
+};
+
+/* Make a group with the limits, where there can be one. cgroup_step_end() kills what is in it. */
+int cgroup_step_start(const struct cgroup *cgroup, struct cgroup_step *step, struct err *err);
+void cgroup_step_end(struct cgroup_step *step, struct cgroup_events *ret_events);
+
+/* Move this process into a group. -1 with errno. For the child, too. */
+int cgroup_step_join(int fd);
+
+/* Write to a control file. -1 with errno. */
+int cgroup_write(int dir_fd, const char *name, const char *text);
+
+/* Remove a group, waiting for the last of its dead processes. */
+void cgroup_remove(int dir_fd, const char *name);
 
 /* --- mounts.c: prepared, detached mounts ---------------------------------------------------- */
 
@@ -130,17 +190,82 @@ int rootfs_enter(int root_fd, struct init_report *report);
  */
 int caps_limit(uint64_t keep);
 
+/* Whether CAPS_DEFAULT has the capability of this name ("CAP_CHOWN"). */
+bool caps_is_default(const char *name);
+
 /* The effective set of this process. */
 uint64_t caps_effective(void);
 
-/* --- seccomp.c ------------------------------------------------------------------------------ */
+/* --- seccomp_emit.c: answers to system calls, written down as BPF ---------------------------- */
 
-#define SECCOMP_INSNS_MAX 512
+#define SECCOMP_INSNS_MAX 4096 /* the kernel's */
 
 struct seccomp_filter {
 	struct sock_filter insns[SECCOMP_INSNS_MAX];
 	unsigned short n;
+	unsigned flags; /* SECCOMP_FILTER_FLAG_* */
 };
+
+enum seccomp_op {
+	SECCOMP_OP_NE,
+	SECCOMP_OP_LT,
+	SECCOMP_OP_LE,
+	SECCOMP_OP_EQ,
+	SECCOMP_OP_GE,
+	SECCOMP_OP_GT,
+	SECCOMP_OP_MASKED_EQ, /* (argument & mask) == value */
+};
+
+#define SECCOMP_ARGS 6
+
+struct seccomp_condition {
+	unsigned arg;
+	enum seccomp_op op;
+	bool is_int; /* the kernel looks at the lower 32 bits only, and so do we */
+	uint64_t value;
+	uint64_t mask;
+};
+
+/* Holds when all conditions do. */
+struct seccomp_rule {
+	const struct seccomp_condition *conditions;
+	size_t n;
+	uint32_t action; /* SECCOMP_RET_* with its data */
+};
+
+/* The first rule that holds, or else `otherwise`. */
+struct seccomp_answer {
+	const struct seccomp_rule *rules;
+	size_t n;
+	uint32_t otherwise;
+};
+
+/* Calls from this number up to the start of the next range. */
+struct seccomp_range {
+	uint32_t start;
+	struct seccomp_answer answer;
+};
+
+/* What a processor mode may call. The first range starts at 0. */
+struct seccomp_mode {
+	uint32_t arch; /* AUDIT_ARCH_* */
+	const struct seccomp_range *ranges;
+	size_t n;
+};
+
+/* Other modes get `foreign`. -1 when that is more than the kernel takes. */
+int seccomp_emit(const struct seccomp_mode *modes, size_t n, uint32_t foreign,
+		 struct seccomp_filter *filter);
+
+/* Add a range to an array of them, or to the last one when it is answered the same and has no
+ * rules. Starts only grow. */
+void seccomp_add_range(struct seccomp_range *ranges, size_t *n, uint32_t start,
+		       struct seccomp_answer answer);
+
+/* Child, with CAP_SYS_ADMIN. -1 with errno. */
+int seccomp_install(const struct seccomp_filter *filter);
+
+/* --- seccomp.c: the built-in filter --------------------------------------------------------- */
 
 struct seccomp_call {
 	const char *name;
@@ -155,8 +280,31 @@ extern const size_t seccomp_n_calls;
 
 void seccomp_build(struct seccomp_filter *filter);
 
-/* Child, with CAP_SYS_ADMIN. -1 with errno. */
-int seccomp_install(const struct seccomp_filter *filter);
+/* --- seccomp_names.c: names by libseccomp ---------------------------------------------------- */
+
+#define SECCOMP_X32 0x40000000 /* set in the numbers of x32, which else is x86_64 */
+
+/* "SCMP_ARCH_X86_64" as a token of libseccomp; 0 for none. */
+uint32_t seccomp_mode_token(const char *name);
+
+/* This processor as docker's profiles name it ("amd64"), and as a token. */
+extern const char seccomp_native_name[];
+uint32_t seccomp_native_token(void);
+
+/* The AUDIT_ARCH_* of a token, and the bit that is set in all numbers of the mode. */
+uint32_t seccomp_token_arch(uint32_t token, uint32_t *ret_bit);
+
+/* The number of a call in a mode, with that bit; -1: there is none. */
+int64_t seccomp_number(uint32_t token, const char *name);
+
+/* Which arguments of a call the kernel takes as int, as a set of bits. */
+unsigned seccomp_int_args(const char *name);
+
+/* --- seccomp_profile.c ----------------------------------------------------------------------- */
+
+struct sandbox_profile {
+	struct seccomp_filter filter;
+};
 
 /* --- net.c ---------------------------------------------------------------------------------- */
 
@@ -222,9 +370,11 @@ struct init_plan {
 	int output_fds[2];    /* write ends of stdout and stderr, above 2; -1: inherited */
 	uintptr_t args_start; /* where /proc/1/cmdline comes from */
 	uintptr_t args_end;
+	int cgroup_fd;	      /* -1: none */
+	bool cgroup_joined;   /* pid 1 is in it from its birth */
+	bool limit_processes; /* no group does that */
 	bool may_setgroups;
-	bool confined; /* filter is to be installed */
-	struct seccomp_filter filter;
+	const struct seccomp_filter *filter; /* NULL: none is to be installed */
 };
 
 _Noreturn void init_main(const struct init_plan *plan);

@@ -118,7 +118,23 @@ static int set_files(struct init_report *report)
 	return 0;
 }
 
-int limits_set(const struct sandbox_spec *spec, struct init_report *report)
+/* Against fork bombs: of a user's processes the kernel counts those in his user namespace. */
+static int set_processes(struct init_report *report)
+{
+	struct rlimit processes;
+
+	if (getrlimit(RLIMIT_NPROC, &processes) < 0)
+		return init_fail_os(report, "read resource limits", NULL);
+	if (processes.rlim_max > LIMITS_PROCESSES)
+		processes.rlim_max = LIMITS_PROCESSES;
+	if (processes.rlim_cur > processes.rlim_max)
+		processes.rlim_cur = processes.rlim_max;
+	if (setrlimit(RLIMIT_NPROC, &processes) < 0)
+		return init_fail_os(report, "set resource limits", NULL);
+	return 0;
+}
+
+int limits_set(const struct sandbox_spec *spec, bool limit_processes, struct init_report *report)
 {
 	const struct rlimit no_core = { 0, 0 };
 
@@ -134,5 +150,7 @@ int limits_set(const struct sandbox_spec *spec, struct init_report *report)
 		return -1;
 	if (!is_asked_for(spec, RLIMIT_CORE) && setrlimit(RLIMIT_CORE, &no_core) < 0)
 		return init_fail_os(report, "set resource limits", NULL);
+	if (limit_processes && !is_asked_for(spec, RLIMIT_NPROC))
+		return set_processes(report);
 	return 0;
 }

@@ -12,6 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/mem.h"
+
+struct digest;
 struct err;
 
 /* --- overlay mounts ------------------------------------------------------------------------- */
@@ -86,8 +89,32 @@ struct sandbox_limit {
  * wrong; the name is static. */
 int sandbox_limit_parse(const char *text, struct sandbox_limit *ret_limit, struct err *err);
 
+/*
+ * Which system calls a step may make: a seccomp profile in docker's JSON form, for a process with
+ * docker's default capabilities. `name` is for errors, which say which part of the JSON is wrong
+ * (ERR_INVALID) or not possible here (ERR_UNSUPPORTED).
+ *
+ * Entries are tried in their order; of those of one call the first whose arguments fit decides,
+ * and without such the one that has no arguments, then defaultAction. Names that nobody knows are
+ * passed over. What is newer than all that the profile names is ENOSYS where it would be an error,
+ * as runc has it, and so are, with EPERM, processor modes that the profile does not list.
+ */
+struct sandbox_profile;
+
+#define SANDBOX_PROFILE_MAX (1 << 20)
+
+int sandbox_profile_parse(const char *name, const char *text, size_t len,
+			  struct sandbox_profile **ret_profile, struct err *err);
+void sandbox_profile_free(struct sandbox_profile *profile);
+DEFINE_CLEANUP(struct sandbox_profile *, sandbox_profile_free)
+
+/* sha256 of what the profile compiles to, for keys. */
+void sandbox_profile_digest(const struct sandbox_profile *profile, struct digest *ret_digest);
+
 /* What the process writes. Called from sandbox_run() in the caller's thread. */
 typedef void sandbox_output(void *arg, int stream /* 1 or 2 */, const char *data, size_t len);
+
+struct cgroup;
 
 #define SANDBOX_HOSTNAME "buildkitsandbox" /* as BuildKit's */
 
@@ -111,6 +138,9 @@ struct sandbox_spec {
 	const struct sandbox_limit *limits; /* beside those that every step has; later ones win */
 	size_t n_limits;
 	uint64_t shm_size; /* bytes of /dev/shm, 0 for 64 MiB */
+	uint64_t timeout_ns; /* until all processes are killed; 0: never */
+	const struct cgroup *cgroup; /* limits on all processes together; NULL: none */
+	const struct sandbox_profile *seccomp; /* NULL: docker's default */
 	bool seccomp_unconfined;
 	bool all_capabilities;	 /* for privileged steps: also unconfined and without masks on
 				  * /proc and /sys; still no way to the store */
@@ -119,9 +149,17 @@ struct sandbox_spec {
 	void *output_arg;
 };
 
+enum sandbox_killer {
+	SANDBOX_KILLED_BY_NONE,
+	SANDBOX_KILLED_BY_TIME,	  /* timeout_ns */
+	SANDBOX_KILLED_BY_MEMORY, /* the memory of the cgroup was used up */
+};
+
 struct sandbox_result {
 	int exit_status;      /* 0-255; 128+n when signal n ended it */
 	int term_signal;      /* 0, or n */
+	enum sandbox_killer killed_by; /* which limit it was that ended it by SIGKILL */
+	bool pids_refused;    /* the limit of processes was met */
 	uint64_t wall_ns;
 	uint64_t cpu_ns;      /* user and system, all processes of the step */
 	uint64_t peak_bytes;  /* largest resident set of one process */

@@ -5,73 +5,9 @@
  * seccomp.c; what is not named anywhere is refused. From moby/profiles, default.json, 2026-06-30;
  * names that exist on 32-bit processors only are left out.
  */
-#include "sandbox/internal.h"
-
-#include <sys/syscall.h>
-
 #include "base/mem.h"
-
-/* Numbers since 5.4 are the same on all processors; older headers lack the newest of them. */
-#ifndef __NR_epoll_pwait2
-#define __NR_epoll_pwait2 441
-#endif
-#ifndef __NR_landlock_create_ruleset
-#define __NR_landlock_create_ruleset 444
-#endif
-#ifndef __NR_landlock_add_rule
-#define __NR_landlock_add_rule 445
-#endif
-#ifndef __NR_landlock_restrict_self
-#define __NR_landlock_restrict_self 446
-#endif
-#ifndef __NR_memfd_secret
-#define __NR_memfd_secret 447
-#endif
-#ifndef __NR_process_mrelease
-#define __NR_process_mrelease 448
-#endif
-#ifndef __NR_futex_waitv
-#define __NR_futex_waitv 449
-#endif
-#ifndef __NR_cachestat
-#define __NR_cachestat 451
-#endif
-#ifndef __NR_fchmodat2
-#define __NR_fchmodat2 452
-#endif
-#ifndef __NR_map_shadow_stack
-#define __NR_map_shadow_stack 453
-#endif
-#ifndef __NR_futex_wake
-#define __NR_futex_wake 454
-#endif
-#ifndef __NR_futex_wait
-#define __NR_futex_wait 455
-#endif
-#ifndef __NR_futex_requeue
-#define __NR_futex_requeue 456
-#endif
-#ifndef __NR_statmount
-#define __NR_statmount 457
-#endif
-#ifndef __NR_listmount
-#define __NR_listmount 458
-#endif
-#ifndef __NR_mseal
-#define __NR_mseal 462
-#endif
-#ifndef __NR_setxattrat
-#define __NR_setxattrat 463
-#endif
-#ifndef __NR_getxattrat
-#define __NR_getxattrat 464
-#endif
-#ifndef __NR_listxattrat
-#define __NR_listxattrat 465
-#endif
-#ifndef __NR_removexattrat
-#define __NR_removexattrat 466
-#endif
+#include "sandbox/internal.h"
+#include "sandbox/seccomp_numbers.h"
 
 #define CALL(name)                                                                                 \
 	{                                                                                          \
@@ -151,7 +87,7 @@ const struct seccomp_call seccomp_calls[] = {
 	CALL(riscv_flush_icache),
 #endif
 
-#ifdef __x86_64__ /* older forms that later processors never had */
+#ifdef SECCOMP_HAS_X32 /* older forms that later processors never had */
 	CALL(access), CALL(alarm), CALL(arch_prctl), CALL(chmod), CALL(chown), CALL(creat),
 	CALL(dup2), CALL(epoll_create), CALL(epoll_ctl_old), CALL(epoll_wait),
 	CALL(epoll_wait_old), CALL(eventfd), CALL(fork), CALL(futimesat), CALL(get_thread_area),

@@ -18,15 +18,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +44,9 @@
 struct run {
 	const struct sandbox_spec *spec;
 	struct init_plan plan;
+	struct seccomp_filter filter; /* the built-in one */
+	struct cgroup_step cgroup;
+	struct cgroup_events events;
 	pid_t pid;
 	int pidfd;
 	int report_fd;	   /* read end */
@@ -54,8 +56,8 @@ struct run {
 	bool masked;
 	bool leave_signals; /* see 4 */
 	int signal_fd;
-	int cancelled_by; /* the first signal, or 0 */
-	uint64_t kill_at_ns;
+	int cancelled_by;    /* the first signal, or 0 */
+	uint64_t kill_at_ns; /* monotonic; 0: never */
 	bool killed;
 	struct init_report report;
 	bool reported;
@@ -70,14 +72,16 @@ static void close_fd(int *fd)
 
 static void run_init(struct run *run, const struct sandbox_spec *spec)
 {
-	*run = (struct run){ .spec = spec, .pidfd = -1, .report_fd = -1, .signal_fd = -1 };
+	run->spec = spec;
+	run->cgroup = (struct cgroup_step)CGROUP_STEP_INIT;
+	run->pidfd = run->report_fd = run->signal_fd = -1;
 	run->plan = (struct init_plan){
 		.spec = spec,
 		.hostname = spec->hostname ? spec->hostname : SANDBOX_HOSTNAME,
 		.report_fd = -1,
 		.report_read_fd = -1,
 		.output_fds = { -1, -1 },
-		.confined = !spec->seccomp_unconfined && !spec->all_capabilities,
+		.cgroup_fd = -1,
 	};
 	run->output_fds[0] = run->output_fds[1] = -1;
 	mounts_init(&run->plan.mounts);
@@ -94,6 +98,7 @@ static void run_release(struct run *run)
 		close_fd(&run->plan.output_fds[i]);
 	}
 	mounts_release(&run->plan.mounts);
+	cgroup_step_end(&run->cgroup, &run->events);
 	if (run->masked)
 		pthread_sigmask(SIG_SETMASK, &run->old_mask, NULL);
 }
@@ -197,6 +202,28 @@ static int make_cwd(const struct sandbox_spec *spec, struct err *err)
 	return inroot_mkdirs(spec->root_fd, spec->cwd, 0755, 0, 0, &fd, err);
 }
 
+static void choose_filter(struct run *run)
+{
+	const struct sandbox_spec *spec = run->spec;
+
+	if (spec->seccomp_unconfined || spec->all_capabilities)
+		return;
+	run->plan.filter = spec->seccomp ? &spec->seccomp->filter : &run->filter;
+	if (!spec->seccomp)
+		seccomp_build(&run->filter);
+}
+
+static int make_cgroup(struct run *run, struct err *err)
+{
+	const struct cgroup *cgroup = run->spec->cgroup;
+
+	if (cgroup && cgroup_step_start(cgroup, &run->cgroup, err) < 0)
+		return -1;
+	run->plan.cgroup_fd = run->cgroup.fd;
+	run->plan.limit_processes = userns_is_rootless() && (!cgroup || !cgroup->limits_pids);
+	return 0;
+}
+
 /* Ignored signals stay ignored: a background job of a shell is not for the terminal's keys. */
 static int watch_signals(struct run *run, struct err *err)
 {
@@ -224,29 +251,15 @@ static int watch_signals(struct run *run, struct err *err)
 
 /* --- cloning -------------------------------------------------------------------------------- */
 
-/* Some seccomp policies refuse clone3, whose flags they cannot see, with ENOSYS. */
-static pid_t clone_init(uint64_t flags, int *pidfd)
-{
-	struct clone_args args = {
-		.flags = flags,
-		.pidfd = (uintptr_t)pidfd,
-		.exit_signal = SIGCHLD,
-	};
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
-
-	if (pid < 0 && errno == ENOSYS)
-		pid = syscall(SYS_clone, flags | SIGCHLD, NULL, pidfd, NULL, NULL);
-	return (pid_t)pid;
-}
-
 static int start(struct run *run, struct err *err)
 {
-	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-			 CLONE_NEWCGROUP | CLONE_PIDFD;
+	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
 
 	if (run->spec->network == SANDBOX_NETWORK_NONE)
 		flags |= CLONE_NEWNET;
-	run->pid = clone_init(flags, &run->pidfd);
+	if (run->plan.cgroup_fd < 0) /* else pid 1 makes it, in its group */
+		flags |= CLONE_NEWCGROUP;
+	run->pid = clone_into(flags, &run->pidfd, run->plan.cgroup_fd, &run->plan.cgroup_joined);
 	if (run->pid == 0)
 		init_main(&run->plan);
 	if (run->pid < 0)
@@ -310,11 +323,11 @@ static void take_signal(struct run *run)
 	pidfd_send_signal(run->pidfd, run->cancelled_by, NULL, 0);
 }
 
-static int time_left_ms(struct run *run)
+static int time_left_ms(const struct run *run)
 {
 	uint64_t now;
 
-	if (!run->cancelled_by || run->killed)
+	if (!run->kill_at_ns || run->killed)
 		return -1;
 	now = clock_monotonic_ns();
 	return now >= run->kill_at_ns ? 0 : (int)((run->kill_at_ns - now) / 1000000 + 1);
@@ -335,10 +348,10 @@ static int supervise(struct run *run, struct err *err)
 
 		if (n < 0 && errno != EINTR)
 			return err_os(err, "wait for the step");
+		if (time_left_ms(run) == 0) /* whatever there is to read still */
+			kill_init(run);
 		if (n < 0)
 			continue;
-		if (n == 0)
-			kill_init(run);
 		for (int i = 0; i < 2; i++)
 			if (fds[i].revents)
 				pass_output(run, i);
@@ -363,6 +376,7 @@ static void finish(struct run *run, int *ret_status, struct rusage *ret_usage)
 			;
 	if (run->report_fd >= 0)
 		read_report(run);
+	cgroup_step_end(&run->cgroup, &run->events);
 }
 
 /* --- what came of it ------------------------------------------------------------------------ */
@@ -391,6 +405,16 @@ static uint64_t timeval_ns(struct timeval time)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_usec * 1000;
 }
 
+/* What ended a step of which pid 1 did not tell the end. */
+static enum sandbox_killer find_killer(const struct run *run)
+{
+	if (run->reported)
+		return SANDBOX_KILLED_BY_NONE;
+	if (run->events.out_of_memory)
+		return SANDBOX_KILLED_BY_MEMORY;
+	return run->killed ? SANDBOX_KILLED_BY_TIME : SANDBOX_KILLED_BY_NONE;
+}
+
 static int conclude(struct run *run, int status, struct err *err)
 {
 	if (run->cancelled_by) {
@@ -399,6 +423,8 @@ static int conclude(struct run *run, int status, struct err *err)
 		err->exit_status = 128 + run->cancelled_by;
 		return -1;
 	}
+	if (find_killer(run))
+		return 0;
 	if (!run->reported)
 		return err_set(err, ERR_FAILED, "the sandbox was killed from outside (%s %d)",
 			       WIFSIGNALED(status) ? "signal" : "status",
@@ -411,12 +437,15 @@ static int conclude(struct run *run, int status, struct err *err)
 static void fill_result(const struct run *run, const struct rusage *usage, uint64_t wall_ns,
 			struct sandbox_result *ret_result)
 {
-	int status = run->report.wait_status;
+	enum sandbox_killer killer = find_killer(run);
+	int status = killer ? SIGKILL : run->report.wait_status;
 	int term_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
 	*ret_result = (struct sandbox_result){
 		.exit_status = term_signal ? 128 + term_signal : WEXITSTATUS(status),
 		.term_signal = term_signal,
+		.killed_by = killer,
+		.pids_refused = run->events.pids_refused,
 		.wall_ns = wall_ns,
 		.cpu_ns = timeval_ns(usage->ru_utime) + timeval_ns(usage->ru_stime),
 		.peak_bytes = (uint64_t)usage->ru_maxrss * 1024,
@@ -432,11 +461,12 @@ static int run_step(struct run *run, struct sandbox_result *ret_result, struct e
 	int status, supervised;
 
 	if (make_cwd(run->spec, err) < 0 || mounts_prepare(run->spec, &run->plan.mounts, err) < 0 ||
-	    make_pipes(run, err) < 0 || watch_signals(run, err) < 0)
+	    make_pipes(run, err) < 0 || make_cgroup(run, err) < 0 || watch_signals(run, err) < 0)
 		return -1;
-	if (run->plan.confined)
-		seccomp_build(&run->plan.filter);
+	choose_filter(run);
 	find_args(&run->plan);
+	if (run->spec->timeout_ns)
+		run->kill_at_ns = start_ns + run->spec->timeout_ns;
 	run->plan.may_setgroups = may_setgroups();
 	if (start(run, err) < 0)
 		return -1;
@@ -452,12 +482,12 @@ static int run_step(struct run *run, struct sandbox_result *ret_result, struct e
 
 int sandbox_run(const struct sandbox_spec *spec, struct sandbox_result *ret_result, struct err *err)
 {
-	struct run run;
+	cleanup_free struct run *run = xcalloc(1, sizeof(*run));
 	int status;
 
 	assert(userns_entered());
-	run_init(&run, spec);
-	status = run_step(&run, ret_result, err);
-	run_release(&run);
+	run_init(run, spec);
+	status = run_step(run, ret_result, err);
+	run_release(run);
 	return status;
 }
