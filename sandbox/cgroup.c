@@ -203,18 +203,21 @@ static int enable(int fd, const char *controller, const char *path, struct err *
 	return err_os(err, "enable the controller \"%s\" in cgroup %s", controller, path);
 }
 
+static bool is_enabled(int fd, const char *controller)
+{
+	cleanup_buf struct buf text;
+
+	return read_text(fd, "cgroup.subtree_control", &text) == 0 &&
+	       has_word(text.data, controller);
+}
+
 static int enable_wanted(struct cgroup *cgroup, int fd, const char *path, bool is_own,
 			 struct err *err)
 {
-	bool all = !is_any_wanted(&cgroup->limits);
-	cleanup_buf struct buf text;
-
-	if (read_text(fd, "cgroup.subtree_control", &text) < 0)
-		return err_set(err, ERR_DENIED, "cgroup %s cannot be read", path);
-	if (all)
-		return has_word(text.data, "pids") ? 0 : -1;
+	if (!is_any_wanted(&cgroup->limits))
+		return is_enabled(fd, "pids") ? 0 : -1;
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
-		if (!is_wanted(&cgroup->limits, i) || has_word(text.data, controllers[i]))
+		if (!is_wanted(&cgroup->limits, i) || is_enabled(fd, controllers[i]))
 			continue;
 		if (is_own && cgroup->own_fd < 0 && is_alone(fd) && step_aside(cgroup, fd) < 0)
 			return err_os(err, "make a cgroup in %s", path);
@@ -288,7 +291,7 @@ static int use(struct cgroup *cgroup, int *fd, const char *path, bool is_own, st
 	if (enable_wanted(cgroup, *fd, path, is_own, err) < 0)
 		return -1;
 	cgroup->dir_fd = *fd;
-	cgroup->limits_pids = cgroup->limits.pids != UINT64_MAX;
+	cgroup->limits_pids = cgroup->limits.pids != UINT64_MAX && is_enabled(*fd, "pids");
 	sweep(*fd);
 	if (try_out(cgroup, path, err) == 0) {
 		*fd = -1;

@@ -175,13 +175,15 @@ static int mount_newest(const struct overlay *overlay, const char *bottom, int *
 	return 0;
 }
 
-/* Whether this kernel stacks layers one by one: an unknown option is refused with EINVAL. */
+/* Whether this kernel stacks layers one by one: an unknown option is refused with EINVAL. Before
+ * 6.5 nothing is refused until the file system is made. */
 static bool knows_lowerdir_plus(int dir_fd, const char *bottom)
 {
 	cleanup_fd int trial = fsopen("overlay", FSOPEN_CLOEXEC);
 	struct err ignored = ERR_INIT;
 
-	return trial >= 0 && set_layer(trial, "lowerdir+", dir_fd, bottom, &ignored) == 0;
+	return trial >= 0 && set_layer(trial, "lowerdir+", dir_fd, bottom, &ignored) == 0 &&
+	       fsconfig(trial, FSCONFIG_SET_FLAG, "no-such-option", NULL, 0) < 0;
 }
 
 /* --- mount(2) ------------------------------------------------------------------------------- */

@@ -8,21 +8,6 @@ canary=cbuild-canary-$RANDOM$RANDOM$RANDOM
 context=$scratch/context
 last=$scratch/Dockerfile.last # to be built again
 
-# busybox_tar: a root directory with busybox in it and two users.
-busybox_tar()
-{
-	local root=$scratch/root applet
-
-	mkdir -p "$root/bin" "$root/etc" "$root/tmp"
-	cp /bin/busybox "$root/bin/"
-	for applet in $(/bin/busybox --list); do
-		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
-	done
-	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n' \
-		>"$root/etc/passwd"
-	tar -C "$root" --owner=0 --group=0 --numeric-owner -cf "$scratch/root.tar" .
-}
-
 # new_context: make the context anew: a/one, a/two, ignored/three, link to a/one.
 new_context()
 {

@@ -4,13 +4,14 @@
 
 # To build cbuild; uidmap and busybox-static are what it runs with and shows itself on.
 build_packages="gcc libc6-dev make autoconf automake pkg-config liblzma-dev libbz2-dev libcurl4-openssl-dev
-	libisal-dev libjansson-dev libssl-dev libzstd-dev zlib1g-dev busybox-static uidmap"
+	libisal-dev libjansson-dev libseccomp-dev libssl-dev libzstd-dev zlib1g-dev busybox-static uidmap"
 
 # To test it, all that the tests start or ask.
 test_packages="clang libclang-rt-14-dev libcmocka-dev valgrind strace xz-utils bzip2 git curl
 	python3 libcap2-bin attr docker.io docker-registry podman buildah skopeo umoci runc
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	containernetworking-plugins fuse-overlayfs mmdebstrap
-	openssh-client openssl procps util-linux e2fsprogs dosfstools"
+	openssh-client openssl procps user-mode-linux util-linux e2fsprogs dosfstools"
 
 # install_missing PACKAGE...: as root, or with sudo; nothing is done when nothing is missing.
 install_missing()
