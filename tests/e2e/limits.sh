@@ -75,6 +75,13 @@ interrupted()
 	nothing_left && grep -E '^cbuild: .*interrupted by SIG' "$scratch/said"
 }
 
+# The filter is root's, so that it does not keep newuidmap from its rights.
+refused_to_user()
+{
+	"$scratch/refuse" clone3 setpriv --reuid "$plain_user" --regid "$plain_user" --init-groups --reset-env -- \
+		env PATH="$PATH" "$CBUILD" --root "$user_home/store" "$@"
+}
+
 test_timeout()
 {
 	dockerfile <<-EOF
@@ -196,6 +203,21 @@ test_refusal()
 	check "$who: a fork bomb has an end" built 'Max processes +(8192|[1-7]?[0-9]{1,3}) '
 }
 
+# Where clone3() is refused, as by the policies of many containers, it is clone().
+test_clone()
+{
+	local old=$by
+
+	dockerfile <<-'EOF'
+		FROM busybox
+		RUN echo "pid 1 is $(cat /proc/1/comm)"; grep Seccomp_filters: /proc/self/status
+	EOF
+	by="$refused"
+	check "$who: without clone3 the namespaces come from clone" built 'pid 1 .*init' --no-cache
+	check "$who: the call was refused" grep -qE 'filters:.2$' "$scratch/said"
+	by=$old
+}
+
 # A kernel that runs as a process, with this root directory, read-only, and a disk of its own.
 test_vm()
 {
@@ -226,15 +248,19 @@ mkdir -p "$context"
 chmod 755 "$context"
 busybox_tar
 user_ready
+cc -O2 -o "$scratch/refuse" "$srcdir/tests/e2e/refuse.c" -lseccomp || exit 2
 [ $# -gt 0 ] && whos= || whos='root user' # with an argument: the part in the kernel alone
 for who in $whos; do
 	by=cbuild background="env --default-signal=INT,TERM $CBUILD --root $store"
-	[ "$who" = root ] || by=user_cbuild background="as_user env --default-signal=INT,TERM $CBUILD --root $user_home/store"
+	refused="$scratch/refuse clone3 $CBUILD --root $store"
+	[ "$who" = root ] || by=user_cbuild background="as_user env --default-signal=INT,TERM $CBUILD --root $user_home/store" \
+		refused="refused_to_user"
 	$by import "$scratch/root.tar" busybox >/dev/null || exit 1
 	test_timeout
 	test_signals
 	test_profiles
 	test_refusal
+	test_clone
 done
 [ $# -gt 0 ] || test_values
 test_vm

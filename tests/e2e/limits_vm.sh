@@ -64,7 +64,7 @@ during()
 	shift 2
 	dockerfile <<-'EOF'
 		FROM busybox
-		RUN sleep 1
+		RUN sleep 2
 	EOF
 	built "$@" &
 	for ((i = 0; i < 50; i++)); do
@@ -156,6 +156,13 @@ who=root by=cbuild dir=$cg parent=
 cbuild import "$SCRATCH/root.tar" busybox >/dev/null || echo 'not ok - import'
 test_limits
 test_other_limits
+dockerfile <<-'EOF'
+	FROM busybox
+	RUN head -c 60m /dev/zero | tail -c 40m | wc -c
+EOF
+by="$SCRATCH/refuse clone3 $CBUILD --root $work/store"
+check 'root: a group is joined without clone3' fails 'memory limit of 16m reached' --memory 16m --memory-swap 16m
+by=cbuild
 who='root, --cgroup-parent' dir=$cg/tests parent='--cgroup-parent /tests'
 test_limits
 test_crash

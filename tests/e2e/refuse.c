@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * refuse NAME[,NAME]... COMMAND...: run a command under a filter that answers ENOSYS to these
+ * system calls, as kernels and container policies do that know less. As root.
+ */
+#include <errno.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+	if (argc < 3 || !filter)
+		return 2;
+	seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0); /* newuidmap is setuid */
+	for (char *name = strtok(argv[1], ","); name; name = strtok(NULL, ",")) {
+		int nr = seccomp_syscall_resolve_name(name);
+
+		if (nr < 0 || seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), nr, 0) < 0) {
+			fprintf(stderr, "refuse: %s?\n", name);
+			return 2;
+		}
+	}
+	if (seccomp_load(filter) < 0) {
+		perror("refuse");
+		return 2;
+	}
+	execvp(argv[2], argv + 2);
+	perror(argv[2]);
+	return 127;
+}
