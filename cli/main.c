@@ -116,6 +116,7 @@ static int choose_command(struct cli *cli, const char *word, struct err *err)
 			 near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 }
 
+/* "" when there is no place of the user's own: one in /tmp could be anybody's. */
 static char *default_root(void)
 {
 	const char *root = getenv("CBUILD_ROOT");
@@ -128,7 +129,7 @@ static char *default_root(void)
 		return xstrdup("/var/lib/cbuild");
 	if (data && *data == '/')
 		return xasprintf("%s/cbuild", data);
-	return xasprintf("%s/.local/share/cbuild", home && *home ? home : "/tmp");
+	return home && *home == '/' ? xasprintf("%s/.local/share/cbuild", home) : xstrdup("");
 }
 
 /* $CBUILD_LIBEXEC_DIR, then beside this executable (a build tree), then where it is installed. */
@@ -160,6 +161,9 @@ static char *find_helper(void)
 
 static int open_store(struct cli *cli, bool alone, struct store **ret_store, struct err *err)
 {
+	if (!*cli->root)
+		return cli_usage(cli, err,
+				 "no directory for the store: neither --root nor HOME names one");
 	if (!cli->store &&
 	    (store_open(cli->root, true, &cli->store, err) < 0 ||
 	     store_lock(cli->store, "store", alone, false, &cli->store_lock, err) < 0))
@@ -298,8 +302,6 @@ static int run(struct cli *cli, int argc, char **argv, struct err *err)
 		argv++;
 		argc--;
 	}
-	if (!*cli->root)
-		return cli_usage(cli, err, "--root: the path is empty");
 	status = cli->command->function(cli, argc, argv, err);
 	return cli->helped ? EXIT_OK : status;
 }
