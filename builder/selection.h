@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "builder/copy.h"
 #include "builder/mode.h"
@@ -21,9 +22,9 @@ struct assembly;
 /* One selected entry. */
 struct item {
 	struct node *node;
-	size_t match;
-	size_t group; /* files of one inode within a match: 1 + the first item of it; else 0 */
-	bool passage; /* a directory that is there only for what is selected below it */
+	uint32_t match;
+	uint32_t group : 31;  /* files of one inode within a match: 1 + the first item of it; else 0 */
+	uint32_t passage : 1; /* a directory that is there only for what is selected below it */
 };
 
 /* One source: a file, or a directory whose members are copied. */
