@@ -18,6 +18,7 @@
 struct ignore;
 struct tar_writer;
 struct assembly;
+struct out;
 
 /* One selected entry. */
 struct item {
@@ -79,9 +80,22 @@ int archive_unpack(struct unpacking *unpacking, int fd, const char *what, const 
 
 /* --- copy_write.c ----------------------------------------------------------------------------- */
 
+/*
+ * The members of a directory that go to a place where nothing is, and nothing else goes: their
+ * entries are made as they are written, so that a large tree is not in memory twice.
+ */
+struct stretch {
+	const char *place;
+	const struct match *match; /* NULL: there is none */
+	const struct item *items;  /* of the copy */
+	void (*make)(const void *arg, const struct item *item, struct out *out);
+	const void *arg;
+};
+
 struct writing {
 	struct source *source; /* of the files that have a node; read by its `jobs` threads */
 	struct assembly *assembly;
+	struct stretch stretch; /* comes after the entries of the assembly */
 	int scratch_fd;		/* content of archives */
 	uint64_t n_groups;	/* no entry has a higher one */
 	struct tar_writer *tar; /* copy_write() */
