@@ -83,10 +83,10 @@ int file_read_at(int dir_fd, const char *path, struct buf *buf, struct err *err)
 
 		if (got < 0)
 			return err_os(err, "read %s", path);
-		if (got == 0)
-			return 0;
 		if (buf_add(buf, block, (size_t)got) < 0)
 			return err_set(err, ERR_LIMIT, "%s: larger than %zu bytes", path, buf->max);
+		if ((size_t)got < sizeof(block)) /* read_all() came to the end */
+			return 0;
 	}
 }
 

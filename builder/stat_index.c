@@ -39,7 +39,8 @@ const char *index_file(const char *path, char name[INDEX_NAME_MAX])
 
 static void let_go(struct stat_index *index)
 {
-	madvise((void *)index->bytes, index->size, MADV_DONTNEED);
+	if (index->size > WINDOW)
+		madvise((void *)index->bytes, index->size, MADV_DONTNEED);
 	index->used = 0;
 }
 
