@@ -24,19 +24,43 @@ int64_t clock_wall_ns(void)
 	return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
+/*
+ * A day since 1970 as a date. Days are counted from 1 March of the year 0, so that a leap day is the
+ * last of its year; gmtime_r() would read the local time zone first.
+ */
+static void date_of(int64_t day, int64_t *ret_year, int *ret_month, int *ret_day)
+{
+	const int64_t days_400 = 146097; /* of 400 years */
+	int64_t from_march = day + 719468;
+	int64_t era = (from_march < 0 ? from_march - (days_400 - 1) : from_march) / days_400;
+	int64_t in_era = from_march - era * days_400;
+	int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+	int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+	int month = (int)((5 * in_year + 2) / 153); /* March is 0 */
+
+	*ret_day = (int)(in_year - (153 * month + 2) / 5 + 1);
+	*ret_month = month < 10 ? month + 3 : month - 9;
+	*ret_year = era * 400 + year + (*ret_month <= 2);
+}
+
 const char *clock_format(int64_t wall_ns, char text[CLOCK_TEXT_MAX])
 {
-	int64_t fraction = wall_ns % NS_PER_SECOND;
-	time_t seconds = wall_ns / NS_PER_SECOND;
-	struct tm tm;
+	const int64_t seconds_of_day = 86400;
+	int64_t fraction = wall_ns % NS_PER_SECOND, seconds = wall_ns / NS_PER_SECOND;
+	int64_t day, year, rest;
+	int month, of_month;
 	size_t len;
 
 	if (fraction < 0) {
 		fraction += NS_PER_SECOND;
 		seconds--;
 	}
-	gmtime_r(&seconds, &tm);
-	len = strftime(text, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+	day = seconds / seconds_of_day - (seconds % seconds_of_day < 0);
+	rest = seconds - day * seconds_of_day;
+	date_of(day, &year, &month, &of_month);
+	len = (size_t)snprintf(text, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", (int)year,
+			       month, of_month, (int)(rest / 3600), (int)(rest / 60 % 60),
+			       (int)(rest % 60));
 	if (fraction) {
 		len += (size_t)snprintf(text + len, CLOCK_TEXT_MAX - len, ".%09lld",
 					(long long)fraction);

@@ -83,40 +83,67 @@ int file_read_at(int dir_fd, const char *path, struct buf *buf, struct err *err)
 
 		if (got < 0)
 			return err_os(err, "read %s", path);
-		if (got == 0)
-			return 0;
 		if (buf_add(buf, block, (size_t)got) < 0)
 			return err_set(err, ERR_LIMIT, "%s: larger than %zu bytes", path, buf->max);
+		if ((size_t)got < sizeof(block)) /* read_all() came to the end */
+			return 0;
 	}
+}
+
+int file_draft_open(int dir_fd, const char *path, mode_t mode, struct file_draft *draft,
+		    struct err *err)
+{
+	char name[FILE_RANDOM_MAX];
+
+	draft->dir_fd = dir_fd;
+	draft->path = path;
+	draft->fd = -1;
+	if (snprintf(draft->tmp, sizeof(draft->tmp), "%s.%s", path, file_random_name(name)) >=
+	    (int)sizeof(draft->tmp))
+		return err_set(err, ERR_LIMIT, "%.100s...: name too long", path);
+	draft->fd = openat(dir_fd, draft->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (draft->fd < 0)
+		return err_os(err, "create %s", draft->tmp);
+	return 0;
+}
+
+int file_draft_commit(struct file_draft *draft, bool durable, struct err *err)
+{
+	int fd = draft->fd, bad = durable && fsync(fd) < 0;
+
+	draft->fd = -1;
+	if (bad)
+		err_os(err, "write %s", draft->path);
+	if (close(fd) < 0 && !bad)
+		bad = err_os(err, "write %s", draft->path);
+	if (!bad && renameat(draft->dir_fd, draft->tmp, draft->dir_fd, draft->path) < 0)
+		bad = err_os(err, "rename %s to %s", draft->tmp, draft->path);
+	if (bad)
+		unlinkat(draft->dir_fd, draft->tmp, 0);
+	return bad ? -1 : 0;
+}
+
+void file_draft_release(struct file_draft *draft)
+{
+	if (draft->fd < 0)
+		return;
+	file_close_at(&draft->fd);
+	unlinkat(draft->dir_fd, draft->tmp, 0);
 }
 
 int file_replace_at(int dir_fd, const char *path, const void *data, size_t len, mode_t mode,
 		    bool durable, struct err *err)
 {
-	char name[FILE_RANDOM_MAX], tmp[PATH_MAX];
-	int fd, bad;
+	struct file_draft draft;
 
-	if (snprintf(tmp, sizeof(tmp), "%s.%s", path, file_random_name(name)) >= (int)sizeof(tmp))
-		return err_set(err, ERR_LIMIT, "%.100s...: name too long", path);
-	fd = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	if (fd < 0)
-		return err_os(err, "create %s", tmp);
-	bad = write_all(fd, data, len) < 0 || (durable && fsync(fd) < 0);
-	if (bad)
+	if (file_draft_open(dir_fd, path, mode, &draft, err) < 0)
+		return -1;
+	if (write_all(draft.fd, data, len) < 0) {
 		err_os(err, "write %s", path);
-	if (close(fd) < 0 && !bad) {
-		bad = 1;
-		err_os(err, "write %s", path);
-	}
-	if (!bad && renameat(dir_fd, tmp, dir_fd, path) < 0) {
-		bad = 1;
-		err_os(err, "rename %s to %s", tmp, path);
-	}
-	if (bad) {
-		unlinkat(dir_fd, tmp, 0);
+		file_draft_release(&draft);
 		return -1;
 	}
-	return 0;
+	return file_draft_commit(&draft, durable, err);
 }
 
 int file_near(int dir_fd, const char **path, int *ret_owned_fd)

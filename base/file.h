@@ -56,6 +56,20 @@ int file_read_at(int dir_fd, const char *path, struct buf *buf, struct err *err)
 int file_replace_at(int dir_fd, const char *path, const void *data, size_t len, mode_t mode,
 		    bool durable, struct err *err);
 
+/*
+ * The same by hand: write to fd (opened for reading and writing), then commit, or release to give
+ * up. path and dir_fd stay the caller's. Releasing what was committed is no error.
+ */
+struct file_draft {
+	int dir_fd, fd;
+	const char *path;
+	char tmp[4096]; /* the name it has meanwhile */
+};
+int file_draft_open(int dir_fd, const char *path, mode_t mode, struct file_draft *draft,
+		    struct err *err);
+int file_draft_commit(struct file_draft *draft, bool durable, struct err *err);
+void file_draft_release(struct file_draft *draft);
+
 /* Make path and what is missing above it, 0755 & ~umask each. */
 int file_mkdirs_at(int dir_fd, const char *path, mode_t mode, struct err *err);
 

@@ -101,8 +101,8 @@ static void find_groups(struct copy *copy)
 			first = i;
 			continue;
 		}
-		copy->items[inodes[first].item].group = inodes[first].item + 1;
-		copy->items[inodes[i].item].group = inodes[first].item + 1;
+		copy->items[inodes[first].item].group = (uint32_t)(inodes[first].item + 1);
+		copy->items[inodes[i].item].group = (uint32_t)(inodes[first].item + 1);
 	}
 }
 

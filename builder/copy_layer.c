@@ -26,6 +26,7 @@ struct making {
 	struct assembly assembly;
 	struct unpacking unpacking;
 	struct scratch *scratch; /* holds what unpacking writes; opened when needed */
+	struct stretch *stretch; /* NULL: the assembly is to have all */
 	const char *dest;	 /* clean */
 	bool slash;		 /* the destination was written as a directory */
 	bool chown;
@@ -231,6 +232,37 @@ static mode_t parent_mode(const struct copy *copy)
 	return copy->request.chmod && copy->chmod.octal ? copy->chmod.mode : 0755;
 }
 
+static void make_out(const void *arg, const struct item *item, struct out *out)
+{
+	out->type = type_of(item->node->mode);
+	fill(arg, item, out);
+}
+
+/* Whether the directory is all that is copied and nothing is where it goes. */
+static bool is_stretch(const struct making *making, const char *place)
+{
+	const struct copy *copy = making->copy;
+	const struct out *out = assembly_find(&making->assembly, place);
+
+	return making->stretch && copy->n_matches == 1 && !copy->request.n_remotes &&
+	       !copy->request.n_inlines && out && out->fresh;
+}
+
+static int put_tree(struct making *making, const struct match *match, const char *place,
+		    struct err *err)
+{
+	if (!is_stretch(making, place))
+		return put_directory(making, match, place, err);
+	*making->stretch = (struct stretch){
+		.place = arena_strdup(making->assembly.arena, place),
+		.match = match,
+		.items = making->copy->items,
+		.make = make_out,
+		.arg = making,
+	};
+	return 0;
+}
+
 static int put_match(struct making *making, struct store *store, const struct match *match,
 		     struct err *err)
 {
@@ -246,7 +278,7 @@ static int put_match(struct making *making, struct store *store, const struct ma
 	if (find_place(making, match->name, directory, path, err) < 0)
 		return -1;
 	if (directory)
-		return put_directory(making, match, path, err);
+		return put_tree(making, match, path, err);
 	return put_item(making, &copy->items[match->first], path, err);
 }
 
@@ -363,6 +395,7 @@ static int make(struct making *making, struct store *store, struct layer *ret_la
 		.assembly = &making->assembly,
 	};
 
+	making->stretch = &writing.stretch;
 	if (copy_require_content(making->copy, err) < 0 || put_all(making, store, err) < 0 ||
 	    layer_writer_open(store, &writer, err) < 0)
 		return -1;

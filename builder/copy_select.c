@@ -63,7 +63,7 @@ static int add_item(struct copy *copy, struct node *node, bool passage, struct e
 		grow_vector(copy->items, copy->n_items, &copy->cap_items, sizeof(*copy->items));
 	copy->items[copy->n_items++] = (struct item){
 		.node = node,
-		.match = copy->n_matches - 1,
+		.match = (uint32_t)(copy->n_matches - 1),
 		.passage = passage,
 	};
 	return 0;

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -24,7 +25,10 @@
 #define READ_ENTRIES  32 /* that one thread takes at a time */
 
 struct batch {
-	size_t first, n;	/* entries of the assembly */
+	size_t first, n;	/* entries, those of the assembly and then those of the stretch */
+	struct out **outs;	/* each of them: the assembly's, or one of */
+	struct out *own;	/* these, with their paths in */
+	struct arena *arena;
 	unsigned char *content; /* of its small files, one after another */
 	size_t *offsets;	/* where each entry's begins */
 };
@@ -76,20 +80,47 @@ static bool is_small(const struct out *out)
 	return out->node && out->size <= SMALL_MAX;
 }
 
-/* The batch that begins with entry `first`. */
-static void batch_cut(const struct assembly *assembly, size_t first, struct batch *batch)
+static int make_own(const struct stretch *stretch, const struct item *item, struct batch *batch,
+		    struct out **ret_out, struct err *err)
 {
-	size_t bytes = 0;
+	char below[NODE_PATH_MAX], path[ASSEMBLY_PATH_MAX];
+	struct out *out = &batch->own[batch->n];
 
+	node_path(stretch->match->top, item->node, below);
+	if (assembly_join(stretch->place, below, path, err) < 0)
+		return -1;
+	*out = (struct out){ .path = arena_strdup(batch->arena, path) };
+	stretch->make(stretch->arg, item, out);
+	*ret_out = out;
+	return 0;
+}
+
+/* The batch that begins with entry `first`. */
+static int batch_cut(const struct writing *writing, size_t first, struct batch *batch,
+		     struct err *err)
+{
+	const struct assembly *assembly = writing->assembly;
+	const struct stretch *stretch = &writing->stretch;
+	size_t total = assembly->n + (stretch->match ? stretch->match->n : 0), bytes = 0;
+
+	arena_free(batch->arena);
+	batch->arena = arena_new();
 	batch->first = first;
 	batch->n = 0;
-	while (first + batch->n < assembly->n && batch->n < BATCH_ENTRIES && bytes < BATCH_BYTES) {
-		const struct out *out = assembly->outs[first + batch->n];
+	for (size_t i = first; i < total && batch->n < BATCH_ENTRIES && bytes < BATCH_BYTES; i++) {
+		struct out **out = &batch->outs[batch->n];
 
+		if (i < assembly->n)
+			*out = assembly->outs[i];
+		else if (make_own(stretch,
+				  &stretch->items[stretch->match->first + i - assembly->n], batch,
+				  out, err) < 0)
+			return -1;
 		batch->offsets[batch->n++] = bytes;
-		if (is_small(out))
-			bytes += out->size;
+		if (is_small(*out))
+			bytes += (*out)->size;
 	}
+	return 0;
 }
 
 static int read_small(struct source *source, const struct out *out, unsigned char *content,
@@ -109,11 +140,10 @@ static int read_small(struct source *source, const struct out *out, unsigned cha
 static int read_some(struct pipeline *pipeline, size_t i, struct err *err)
 {
 	const struct batch *batch = pipeline->reading;
-	const struct assembly *assembly = pipeline->writing->assembly;
 	size_t begin = i * READ_ENTRIES;
 
 	for (size_t k = begin; k < batch->n && k < begin + READ_ENTRIES; k++) {
-		const struct out *out = assembly->outs[batch->first + k];
+		const struct out *out = batch->outs[k];
 
 		if (is_small(out) && read_small(pipeline->writing->source, out,
 						batch->content + batch->offsets[k], err) < 0)
@@ -193,8 +223,8 @@ static int write_out(struct pipeline *pipeline, const struct out *out, const voi
 		entry.size = 0;
 		return tar_writer_entry(tar, &entry, err);
 	}
-	if (out->group)
-		firsts[out->group] = out->path;
+	if (out->group) /* of a stretch it would be gone with the batch */
+		firsts[out->group] = arena_strdup(pipeline->writing->assembly->arena, out->path);
 	xattrs_unpack(out->xattrs, &xattrs, &entry.n_xattrs);
 	entry.xattrs = xattrs;
 	if (out->type == ENTRY_FILE)
@@ -210,11 +240,9 @@ static int write_out(struct pipeline *pipeline, const struct out *out, const voi
 static int write_batch(struct pipeline *pipeline, struct err *err)
 {
 	const struct batch *batch = pipeline->ready;
-	const struct assembly *assembly = pipeline->writing->assembly;
 
 	for (size_t i = 0; i < batch->n; i++)
-		if (write_out(pipeline, assembly->outs[batch->first + i],
-			      batch->content + batch->offsets[i], err) < 0)
+		if (write_out(pipeline, batch->outs[i], batch->content + batch->offsets[i], err) < 0)
 			return -1;
 	return 0;
 }
@@ -236,7 +264,8 @@ static int run(struct pipeline *pipeline, struct err *err)
 		struct batch *next = pipeline->reading;
 		size_t parts;
 
-		batch_cut(writing->assembly, pipeline->ready->first + pipeline->ready->n, next);
+		if (batch_cut(writing, pipeline->ready->first + pipeline->ready->n, next, err) < 0)
+			return -1;
 		parts = (next->n + READ_ENTRIES - 1) / READ_ENTRIES;
 		if (pool_each(jobs, 1 + parts, work, pipeline, err) < 0)
 			return -1;
@@ -246,6 +275,25 @@ static int run(struct pipeline *pipeline, struct err *err)
 	return 0;
 }
 
+static void batch_init(struct batch *batch)
+{
+	*batch = (struct batch){
+		.outs = xcalloc(BATCH_ENTRIES, sizeof(*batch->outs)),
+		.own = xcalloc(BATCH_ENTRIES, sizeof(*batch->own)),
+		.content = xmalloc(BATCH_BYTES + SMALL_MAX),
+		.offsets = xcalloc(BATCH_ENTRIES, sizeof(*batch->offsets)),
+	};
+}
+
+static void batch_release(struct batch *batch)
+{
+	free(batch->outs);
+	free(batch->own);
+	arena_free(batch->arena);
+	free(batch->content);
+	free(batch->offsets);
+}
+
 int copy_write(struct writing *writing, struct err *err)
 {
 	cleanup_free const char **firsts = xcalloc(writing->n_groups + 1, sizeof(*firsts));
@@ -253,18 +301,12 @@ int copy_write(struct writing *writing, struct err *err)
 	int status;
 
 	copy_sort(writing->assembly);
-	for (size_t i = 0; i < ARRAY_SIZE(pipeline.batches); i++) {
-		struct batch *batch = &pipeline.batches[i];
-
-		batch->content = xmalloc(BATCH_BYTES + SMALL_MAX);
-		batch->offsets = xcalloc(BATCH_ENTRIES, sizeof(*batch->offsets));
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(pipeline.batches); i++)
+		batch_init(&pipeline.batches[i]);
 	pipeline.reading = &pipeline.batches[0];
 	pipeline.ready = &pipeline.batches[1];
 	status = run(&pipeline, err);
-	for (size_t i = 0; i < ARRAY_SIZE(pipeline.batches); i++) {
-		free(pipeline.batches[i].content);
-		free(pipeline.batches[i].offsets);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(pipeline.batches); i++)
+		batch_release(&pipeline.batches[i]);
 	return status;
 }

@@ -19,6 +19,7 @@
 
 #define OTHER_DIGITS 16
 #define FIELDS	     5
+#define FILE_LINE_MIN DIGEST_TEXT_MAX
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -92,8 +93,21 @@ static void add_file(const struct copy *copy, size_t i, struct buf *text)
 	buf_addch(text, '\n');
 }
 
+/* Whether the lines of files alone are too long: found out before they are made. */
+static bool is_too_long(const struct copy *copy, const struct buf *text)
+{
+	size_t left = (text->max - text->len) / FILE_LINE_MIN;
+
+	for (size_t i = 0; i < copy->n_items; i++)
+		if (S_ISREG(copy->items[i].node->mode) && left-- == 0)
+			return true;
+	return false;
+}
+
 int files_format(const struct copy *copy, struct buf *text, struct err *err)
 {
+	if (is_too_long(copy, text))
+		text->overflow = true;
 	for (size_t i = 0; i < copy->n_items && !text->overflow; i++)
 		add_file(copy, i, text);
 	for (size_t i = 0; i < copy->request.n_inlines && !text->overflow; i++) {

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
+#include "builder/stat_index.h"
 #include "layers/entry.h"
 
 struct arena;
@@ -37,20 +38,19 @@ struct xattr_pack {
 	unsigned char bytes[];
 };
 
+/* Packed: a context may have hundreds of thousands, and all are in memory at once. */
 struct node {
-	const char *name;      /* "" for the root */
-	struct node *parent;   /* NULL for the root */
-	struct node *children; /* of a directory, once loaded; sorted by name */
-	uint64_t dev, ino, size, rdev;
-	int64_t mtime, ctime; /* ns since 1970 */
-	uint32_t mode;	      /* as st_mode */
-	uint32_t uid, gid;
-	uint32_t n_children;
-	struct digest digest; /* of a regular file's content; zero while not known */
+	const char *name;    /* "" for the root */
+	struct node *parent; /* NULL for the root */
+	uint64_t ino;
 	union {
-		const char *link;		 /* of a symlink */
-		const struct xattr_pack *xattrs; /* of others; NULL when there are none */
+		uint64_t size; /* of a regular file */
+		uint64_t rdev; /* of a device; 0 for others */
 	};
+	int64_t mtime, ctime; /* ns since 1970 */
+	uint32_t dev;	      /* the kernel's have 32 bits */
+	uint32_t uid, gid;
+	uint16_t mode;	  /* as st_mode */
 	bool loaded : 1;  /* a directory whose children are known */
 	bool maybe : 1;	  /* an ignored directory: there only for what a rule includes below */
 	bool hidden : 1;  /* such a directory with nothing in it: as if absent */
@@ -58,6 +58,17 @@ struct node {
 	bool sound : 1;	  /* stat data vouches for digest and xattrs from now on */
 	bool queued : 1;  /* about to be hashed */
 	bool vouched : 1; /* digest came from the index */
+	union {
+		struct digest digest; /* of a regular file's content; zero while not known */
+		struct {
+			struct node *children; /* of a directory, once loaded; sorted by name */
+			uint32_t n_children;
+		};
+	};
+	union {
+		const char *link;		 /* of a symlink */
+		const struct xattr_pack *xattrs; /* of others; NULL when there are none */
+	};
 };
 
 struct source {
@@ -130,24 +141,13 @@ bool xattrs_are_sound(const unsigned char *bytes, size_t len);
 
 /* --- stat_index.c ----------------------------------------------------------------------------- */
 
-/* One file of an index, as it lies in the file. */
-struct index_record {
-	uint64_t dev, ino, size;
-	int64_t mtime, ctime;
-	struct digest digest;
-	uint32_t name;	 /* offset into the pool */
-	uint32_t xattrs; /* offset into the pool, of xattrs_len bytes */
-	uint32_t xattrs_len;
-	uint32_t unused;
-};
-
 /* The index of a context path. NULL when there is none, or with *ret_damaged set when it is not
  * sound: an index is no more than a help. */
 struct stat_index *stat_index_open(struct store *store, const char *path, bool *ret_damaged);
 void stat_index_free(struct stat_index *index);
 
 /* The records of a directory, sorted by name; NULL and 0 for an unknown one. */
-const struct index_record *stat_index_find(const struct stat_index *index, const char *dir,
+const struct index_record *stat_index_find(struct stat_index *index, const char *dir,
 					   size_t *ret_n);
 
 const char *stat_index_name(const struct stat_index *index, const struct index_record *record);
@@ -156,6 +156,6 @@ const unsigned char *stat_index_xattrs(const struct stat_index *index,
 
 /* Replace the index by what the source knows; directories that it did not look at keep their
  * records. */
-int stat_index_save(const struct source *source, struct err *err);
+int stat_index_save(const struct source *source, struct err *err); /* stat_index_write.c */
 
 #endif

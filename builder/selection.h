@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "builder/copy.h"
 #include "builder/mode.h"
@@ -17,13 +18,14 @@
 struct ignore;
 struct tar_writer;
 struct assembly;
+struct out;
 
 /* One selected entry. */
 struct item {
 	struct node *node;
-	size_t match;
-	size_t group; /* files of one inode within a match: 1 + the first item of it; else 0 */
-	bool passage; /* a directory that is there only for what is selected below it */
+	uint32_t match;
+	uint32_t group : 31;  /* files of one inode within a match: 1 + the first item of it; else 0 */
+	uint32_t passage : 1; /* a directory that is there only for what is selected below it */
 };
 
 /* One source: a file, or a directory whose members are copied. */
@@ -78,9 +80,22 @@ int archive_unpack(struct unpacking *unpacking, int fd, const char *what, const 
 
 /* --- copy_write.c ----------------------------------------------------------------------------- */
 
+/*
+ * The members of a directory that go to a place where nothing is, and nothing else goes: their
+ * entries are made as they are written, so that a large tree is not in memory twice.
+ */
+struct stretch {
+	const char *place;
+	const struct match *match; /* NULL: there is none */
+	const struct item *items;  /* of the copy */
+	void (*make)(const void *arg, const struct item *item, struct out *out);
+	const void *arg;
+};
+
 struct writing {
 	struct source *source; /* of the files that have a node; read by its `jobs` threads */
 	struct assembly *assembly;
+	struct stretch stretch; /* comes after the entries of the assembly */
 	int scratch_fd;		/* content of archives */
 	uint64_t n_groups;	/* no entry has a higher one */
 	struct tar_writer *tar; /* copy_write() */

@@ -1,83 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The stat index of a context: contexts/<sha256 of its path>, replaced whole by rename, so that
- * builds that share a context each see a whole one; the last to write wins and what the other
- * knew is read again. Layout, in the machine's byte order (a store does not travel):
- *
- *	header	magic, counts, the sha256 of the whole file with this field zero
- *	records	struct index_record, those of one directory together, sorted by name
- *	dirs	struct index_dir, sorted by path
- *	pool	texts with their NUL, and attribute lists
- *
- * Whatever does not fit that is damage: the index is not used, and written anew. The mapping is
- * of a file that nobody changes in place.
+ * Reading an index. All of it is checked before any of it is believed. Its pages are let go as it
+ * is read: a mapping counts as memory of the process for as long as it was touched.
  */
 #include "builder/node.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "layers/store.h"
 
-#define DIRECTORY      "contexts"
-#define INDEX_NAME_MAX (sizeof(DIRECTORY) + DIGEST_HEX_MAX)
-#define INDEX_SIZE_MAX ((uint64_t)4 << 30)
-
-struct index_header {
-	char magic[16];
-	uint64_t n_records, n_dirs, pool_len;
-	struct digest digest;
-};
-
-struct index_dir {
-	uint32_t path;	   /* offset into the pool */
-	uint32_t first, n; /* records */
-};
-
-struct stat_index {
-	const unsigned char *bytes;
-	size_t size;
-	const struct index_header *header;
-	const struct index_record *records;
-	const struct index_dir *dirs;
-	const char *pool;
-};
+#define WINDOW ((size_t)2 << 20) /* bytes that are looked at before pages are let go */
 
 /* The last bytes tell byte order and widths apart. */
-static void make_magic(char magic[16])
+void index_magic(char magic[16])
 {
 	const uint32_t order = 0x01020304;
 
 	memset(magic, 0, 16);
-	memcpy(magic, "cbuild index", 12);
+	memcpy(magic, "cbuild-index", 12);
 	memcpy(magic + 12, &order, sizeof(order));
 }
 
-static const char *index_file(const char *path, char name[INDEX_NAME_MAX])
+const char *index_file(const char *path, char name[INDEX_NAME_MAX])
 {
 	struct digest digest;
 	char hex[DIGEST_HEX_MAX];
 
 	digest_of(path, strlen(path), &digest);
-	snprintf(name, INDEX_NAME_MAX, DIRECTORY "/%s", digest_hex(&digest, hex));
+	snprintf(name, INDEX_NAME_MAX, INDEX_DIRECTORY "/%s", digest_hex(&digest, hex));
 	return name;
 }
 
-static void header_digest(struct index_header header, const void *rest, size_t len,
-			  struct digest *ret_digest)
+static void let_go(struct stat_index *index)
 {
-	struct hasher hasher;
+	if (index->size > WINDOW)
+		madvise((void *)index->bytes, index->size, MADV_DONTNEED);
+	index->used = 0;
+}
 
-	memset(&header.digest, 0, sizeof(header.digest));
-	hasher_init(&hasher);
-	hasher_add(&hasher, &header, sizeof(header));
-	hasher_add(&hasher, rest, len);
-	hasher_finish(&hasher, ret_digest);
+static void note_use(struct stat_index *index, size_t bytes)
+{
+	index->used += bytes;
+	if (index->used > WINDOW)
+		let_go(index);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -87,7 +58,7 @@ static bool sizes_fit(const struct stat_index *index)
 	const struct index_header *header = index->header;
 	char magic[16];
 
-	make_magic(magic);
+	index_magic(magic);
 	return index->size >= sizeof(*header) && !memcmp(header->magic, magic, sizeof(magic)) &&
 	       header->n_records < INDEX_SIZE_MAX && header->n_dirs < INDEX_SIZE_MAX &&
 	       header->pool_len < INDEX_SIZE_MAX &&
@@ -95,7 +66,7 @@ static bool sizes_fit(const struct stat_index *index)
 				      header->n_dirs * sizeof(struct index_dir) + header->pool_len;
 }
 
-static bool records_are_sound(const struct stat_index *index)
+static bool records_are_sound(struct stat_index *index)
 {
 	uint64_t pool_len = index->header->pool_len;
 
@@ -108,6 +79,7 @@ static bool records_are_sound(const struct stat_index *index)
 		    (record->xattrs_len &&
 		     !xattrs_are_sound(stat_index_xattrs(index, record), record->xattrs_len)))
 			return false;
+		note_use(index, sizeof(*record) + record->xattrs_len);
 	}
 	return true;
 }
@@ -128,21 +100,35 @@ static bool dirs_are_sound(const struct stat_index *index)
 	return true;
 }
 
+static bool digest_is_right(struct stat_index *index)
+{
+	struct index_header header = *index->header;
+	struct hasher hasher;
+	struct digest digest;
+
+	memset(&header.digest, 0, sizeof(header.digest));
+	hasher_init(&hasher);
+	for (size_t at = sizeof(header); at < index->size; at += WINDOW) {
+		size_t left = index->size - at, len = left < WINDOW ? left : WINDOW;
+
+		hasher_add(&hasher, index->bytes + at, len);
+		let_go(index);
+	}
+	hasher_add(&hasher, &header, sizeof(header));
+	hasher_finish(&hasher, &digest);
+	return digest_equal(&digest, &index->header->digest);
+}
+
 /* Set the parts of the mapping and check all of it. */
 static bool settle(struct stat_index *index)
 {
-	struct digest digest;
-
 	index->header = (const void *)index->bytes;
 	if (!sizes_fit(index))
 		return false;
 	index->records = (const void *)(index->header + 1);
 	index->dirs = (const void *)(index->records + index->header->n_records);
 	index->pool = (const char *)(index->dirs + index->header->n_dirs);
-	header_digest(*index->header, index->records, index->size - sizeof(*index->header),
-		      &digest);
-	return digest_equal(&digest, &index->header->digest) && dirs_are_sound(index) &&
-	       records_are_sound(index);
+	return digest_is_right(index) && dirs_are_sound(index) && records_are_sound(index);
 }
 
 struct stat_index *stat_index_open(struct store *store, const char *path, bool *ret_damaged)
@@ -161,7 +147,7 @@ struct stat_index *stat_index_open(struct store *store, const char *path, bool *
 	if (!S_ISREG(stat.st_mode) || stat.st_size < (off_t)sizeof(struct index_header) ||
 	    (uint64_t)stat.st_size > INDEX_SIZE_MAX)
 		return NULL;
-	bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (bytes == MAP_FAILED)
 		return NULL;
 	index = xcalloc(1, sizeof(*index));
@@ -194,7 +180,7 @@ const unsigned char *stat_index_xattrs(const struct stat_index *index,
 	return (const unsigned char *)index->pool + record->xattrs;
 }
 
-const struct index_record *stat_index_find(const struct stat_index *index, const char *dir,
+const struct index_record *stat_index_find(struct stat_index *index, const char *dir,
 					   size_t *ret_n)
 {
 	size_t low = 0, high = index->header->n_dirs;
@@ -207,6 +193,7 @@ const struct index_record *stat_index_find(const struct stat_index *index, const
 
 		if (order == 0) {
 			*ret_n = at->n;
+			note_use(index, at->n * sizeof(struct index_record));
 			return index->records + at->first;
 		}
 		if (order < 0)
@@ -215,171 +202,4 @@ const struct index_record *stat_index_find(const struct stat_index *index, const
 			high = middle;
 	}
 	return NULL;
-}
-
-/* --- writing ---------------------------------------------------------------------------------- */
-
-struct index_draft {
-	struct index_record *records;
-	size_t n_records, cap_records;
-	struct index_dir *dirs;
-	size_t n_dirs, cap_dirs;
-	struct buf pool;
-	char path[NODE_PATH_MAX]; /* of the directory that is added */
-};
-
-static uint32_t draft_pool(struct index_draft *draft, const void *bytes, size_t len)
-{
-	size_t at = draft->pool.len;
-
-	buf_add(&draft->pool, bytes, len);
-	return (uint32_t)at; /* fits, or the pool has overflowed and nothing is written */
-}
-
-static uint32_t draft_text(struct index_draft *draft, const char *text)
-{
-	return draft_pool(draft, text, strlen(text) + 1);
-}
-
-static struct index_record *draft_record(struct index_draft *draft)
-{
-	draft->records = grow_vector(draft->records, draft->n_records, &draft->cap_records,
-				     sizeof(*draft->records));
-	return memset(&draft->records[draft->n_records++], 0, sizeof(*draft->records));
-}
-
-/* Make a directory of the records from `first` on, when there are any. */
-static void draft_dir(struct index_draft *draft, const char *path, size_t first)
-{
-	if (draft->n_records == first)
-		return;
-	draft->dirs =
-		grow_vector(draft->dirs, draft->n_dirs, &draft->cap_dirs, sizeof(*draft->dirs));
-	draft->dirs[draft->n_dirs++] = (struct index_dir){
-		.path = draft_text(draft, path),
-		.first = (uint32_t)first,
-		.n = (uint32_t)(draft->n_records - first),
-	};
-}
-
-static void draft_node(struct index_draft *draft, const struct node *node)
-{
-	struct index_record *record = draft_record(draft);
-
-	record->dev = node->dev;
-	record->ino = node->ino;
-	record->size = node->size;
-	record->mtime = node->mtime;
-	record->ctime = node->ctime;
-	record->digest = node->digest;
-	record->name = draft_text(draft, node->name);
-	if (node->xattrs) {
-		record->xattrs_len = node->xattrs->len;
-		record->xattrs = draft_pool(draft, node->xattrs->bytes, node->xattrs->len);
-	}
-}
-
-/* What is loaded of dir and below. */
-static void draft_loaded(struct index_draft *draft, const struct node *dir)
-{
-	size_t first = draft->n_records;
-
-	for (size_t i = 0; i < dir->n_children; i++)
-		if (S_ISREG(dir->children[i].mode) && dir->children[i].sound)
-			draft_node(draft, &dir->children[i]);
-	draft_dir(draft, node_path(NULL, dir, draft->path), first);
-	for (size_t i = 0; i < dir->n_children; i++)
-		if (S_ISDIR(dir->children[i].mode) && dir->children[i].loaded)
-			draft_loaded(draft, &dir->children[i]);
-}
-
-/* Whether a directory of the old index was left alone by this build and may still exist. */
-static bool was_not_read(const struct source *source, const char *path)
-{
-	const struct node *at = &source->root;
-
-	while (at->loaded && *path) {
-		size_t len = strcspn(path, "/");
-
-		at = node_child(at, path, len);
-		if (!at || !S_ISDIR(at->mode))
-			return false;
-		path += len + (path[len] == '/');
-	}
-	return !at->loaded;
-}
-
-static void draft_old(struct index_draft *draft, const struct source *source)
-{
-	const struct stat_index *old = source->index;
-
-	for (uint64_t i = 0; old && i < old->header->n_dirs; i++) {
-		const struct index_dir *dir = &old->dirs[i];
-		size_t first = draft->n_records;
-
-		if (!was_not_read(source, old->pool + dir->path))
-			continue;
-		for (uint32_t k = 0; k < dir->n; k++) {
-			const struct index_record *from = &old->records[dir->first + k];
-			struct index_record *record = draft_record(draft);
-
-			*record = *from;
-			record->name = draft_text(draft, stat_index_name(old, from));
-			record->xattrs =
-				draft_pool(draft, stat_index_xattrs(old, from), from->xattrs_len);
-		}
-		draft_dir(draft, old->pool + dir->path, first);
-	}
-}
-
-static int compare_dirs(const void *a, const void *b, void *pool)
-{
-	return strcmp((const char *)pool + ((const struct index_dir *)a)->path,
-		      (const char *)pool + ((const struct index_dir *)b)->path);
-}
-
-static int draft_write(struct index_draft *draft, const struct source *source, struct err *err)
-{
-	struct index_header header = {
-		.n_records = draft->n_records,
-		.n_dirs = draft->n_dirs,
-	};
-	char name[INDEX_NAME_MAX];
-	cleanup_buf struct buf out;
-
-	buf_init(&out, INDEX_SIZE_MAX);
-	draft_text(draft, ""); /* so that the pool ends with a NUL */
-	header.pool_len = draft->pool.len;
-	make_magic(header.magic);
-	if (draft->n_dirs)
-		qsort_r(draft->dirs, draft->n_dirs, sizeof(*draft->dirs), compare_dirs,
-			draft->pool.data);
-	buf_add(&out, &header, sizeof(header));
-	buf_add(&out, draft->records, draft->n_records * sizeof(*draft->records));
-	buf_add(&out, draft->dirs, draft->n_dirs * sizeof(*draft->dirs));
-	buf_add(&out, draft->pool.data, draft->pool.len);
-	if (draft->pool.overflow || out.overflow || draft->n_records > UINT32_MAX)
-		return err_set(err, ERR_LIMIT, "too many files for an index");
-	header_digest(header, out.data + sizeof(header), out.len - sizeof(header), &header.digest);
-	memcpy(out.data, &header, sizeof(header));
-	if (file_mkdirs_at(store_fd(source->store), DIRECTORY, 0700, err) < 0)
-		return -1;
-	return file_replace_at(store_fd(source->store), index_file(source->path, name), out.data,
-			       out.len, 0600, false, err);
-}
-
-int stat_index_save(const struct source *source, struct err *err)
-{
-	struct index_draft draft = { 0 };
-	int status;
-
-	buf_init(&draft.pool, UINT32_MAX);
-	if (source->root.loaded)
-		draft_loaded(&draft, &source->root);
-	draft_old(&draft, source);
-	status = draft_write(&draft, source, err);
-	free(draft.records);
-	free(draft.dirs);
-	buf_release(&draft.pool);
-	return status;
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
+#include <time.h>
 
 #include "base/clock.h"
 
@@ -19,6 +20,20 @@ static void test_clock__formats_as_go(void **state)
 	assert_string_equal(clock_format(-1, text), "1969-12-31T23:59:59.999999999Z");
 	assert_string_equal(clock_format(1767323045678901234, text),
 			    "2026-01-02T03:04:05.678901234Z");
+}
+
+static void test_clock__knows_the_calendar(void **state)
+{
+	char text[CLOCK_TEXT_MAX], want[CLOCK_TEXT_MAX];
+
+	(void)state;
+	for (int64_t day = -100000; day <= 100000; day++) {
+		time_t seconds = day * 86400 + 3661;
+		struct tm tm;
+
+		strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
+		assert_string_equal(clock_format(seconds * INT64_C(1000000000), text), want);
+	}
 }
 
 static void test_clock__parses_rfc3339(void **state)
@@ -55,6 +70,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clock__formats_as_go),
+		cmocka_unit_test(test_clock__knows_the_calendar),
 		cmocka_unit_test(test_clock__parses_rfc3339),
 	};
 
