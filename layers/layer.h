@@ -74,6 +74,7 @@ int layer_check(struct store *store, const struct digest *diff_id, const char *w
 int layer_clamp(struct store *store, const struct digest *diff_id, int64_t latest,
 		struct layer *ret_layer, struct err *err);
 
+/*
  * Read a layer that may be another one than it is called. If so, its blobs and its record are
  * forgotten, and the result is true; not for one that is not here.
  */
