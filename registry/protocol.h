@@ -16,7 +16,8 @@
  *	 "platform": "linux/arm64/v8",			pull; absent: the host's
  *	 "layer_max": bytes,				pull: see store_limit_layers(); absent: 0
  *	 "lazy": true,					pull: leave the layers where they are
- *	 "nameless": true,				pull: the image gets neither record nor name
+ *	 "nameless": true,				pull: the image gets neither record nor name,
+ *							and what fails is not tried again
  *	 "id": "sha256:...",				push: the image
  *	 "compression": "none" | "gzip" | "zstd",	push
  *	 "docker": true,				push; docker's media types

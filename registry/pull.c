@@ -57,6 +57,7 @@ static int pull_open(struct pull *pull, struct session *session, struct err *err
 	pull->session = session;
 	pull->lazy = json_is_true(json_object_get(session->request, "lazy"));
 	pull->nameless = json_is_true(json_object_get(session->request, "nameless"));
+	session->impatient = pull->nameless;
 	if (platform && platform_parse(platform, &pull->platform, err) < 0)
 		return -1;
 	pull->platform_given = platform != NULL;

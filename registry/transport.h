@@ -73,7 +73,7 @@ int transport_pull(const struct transport_options *options, struct store *store,
 
 /*
  * The same, lazily, for somebody who wants to read the image's config, a blob of the store
- * afterwards: the image gets neither record nor name.
+ * afterwards: the image gets neither record nor name. What fails is not tried again.
  */
 int transport_peek(const struct transport_options *options, struct store *store,
 		   const struct reference *reference, struct transport_image *ret_image,
