@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "builder/shared.h"
 
 unsigned stage_number(const struct stage *stage)
 {
@@ -72,19 +73,32 @@ void stage_finish(struct stage *stage, bool cached, const struct step_record *re
 	stage_end(stage, cached ? BUILD_EVENT_CACHED : BUILD_EVENT_DONE);
 }
 
+/* A record whose layer is here, or may be elsewhere. */
+static bool read_record(struct builder *builder, const struct digest *key,
+			struct step_record *ret_record)
+{
+	struct store *store = builder->options->store;
+	struct err why = ERR_INIT;
+
+	if (cache_get(store, key, ret_record, &why) == 0)
+		return !builder->here_only || ret_record->layer.empty ||
+		       layer_present(store, &ret_record->layer.diff_id);
+	if (why.kind != ERR_NOT_FOUND)
+		builder_warn(builder, "the step is run again: %s", why.message);
+	return false;
+}
+
 bool stage_look_up(struct stage *stage, const struct digest *key, struct step_record *ret_record)
 {
-	struct err why = ERR_INIT;
+	struct builder *builder = stage->builder;
 
 	if (stage->no_cache)
 		return false;
-	if (cache_get(stage->builder->options->store, key, ret_record, &why) == 0) {
-		explain_hit(stage, key, &ret_record->key);
-		return true;
-	}
-	if (why.kind != ERR_NOT_FOUND)
-		builder_warn(stage->builder, "the step is run again: %s", why.message);
-	return false;
+	if (!read_record(builder, key, ret_record) &&
+	    !(shared_find(builder, key) && read_record(builder, key, ret_record)))
+		return false;
+	explain_hit(stage, key, &ret_record->key, shared_origin(builder, key));
+	return true;
 }
 
 static void unpacking(void *arg, const struct digest *diff_id, bool done)
@@ -102,12 +116,17 @@ static void unpacking(void *arg, const struct digest *diff_id, bool done)
 
 int stage_require_trees(struct stage *stage, const struct image *image, struct err *err)
 {
-	struct builder *builder = stage->builder;
+	const struct build_options *options = stage->builder->options;
 
-	if (builder_enter(builder, err) < 0)
+	if (builder_enter(stage->builder, err) < 0 ||
+	    shared_bring(stage, image->diff_ids, image->n_layers, err) < 0)
 		return -1;
-	return layer_require_trees(builder->options->store, image->diff_ids, image->n_layers,
-				   builder->options->jobs, unpacking, stage, err);
+	if (layer_require_trees(options->store, image->diff_ids, image->n_layers, options->jobs,
+				unpacking, stage, err) == 0)
+		return 0;
+	if (err->kind != ERR_OS && err->kind != ERR_CANCELLED)
+		shared_distrust(stage->builder, image);
+	return -1;
 }
 
 int stage_require_root(struct stage *stage, const struct image *image, struct err *err)

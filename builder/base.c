@@ -21,6 +21,7 @@ static int pull(struct stage *stage, const struct reference *reference, struct d
 	struct transport_image image;
 
 	transport.platform = &stage->plan->platform;
+	transport.lazy = !stage->builder->here_only;
 	if (remote_allowed(options, reference_familiar(reference, familiar), err) < 0)
 		return -1;
 	if (transport_pull(&transport, options->store, reference, stage_transfer, stage, &image,
@@ -45,10 +46,13 @@ int base_find(struct store *store, const struct reference *reference, struct dig
 }
 
 /* A damaged store may have lost a layer: then the image is fetched again. */
-static bool is_whole(struct store *store, const struct image *image)
+static bool is_whole(const struct builder *builder, const struct image *image)
 {
+	struct store *store = builder->options->store;
+
 	for (size_t i = 0; i < image->n_layers; i++)
-		if (!layer_present(store, &image->diff_ids[i]))
+		if (builder->here_only ? !layer_present(store, &image->diff_ids[i])
+				       : !layer_known(store, &image->diff_ids[i]))
 			return false;
 	return true;
 }
@@ -93,7 +97,7 @@ static int find_or_pull(struct stage *stage, const struct reference *reference,
 	if ((builder->options->pull != BUILD_PULL_ALWAYS || builder->planning) &&
 	    base_find(store, reference, ret_id, &remote, &image, err) == 0) {
 		good = builder->options->pull == BUILD_PULL_NEVER ||
-		       (platform_match(platform, &image->platform) && is_whole(store, image));
+		       (platform_match(platform, &image->platform) && is_whole(builder, image));
 		if (good && is_fresh(builder, reference, &remote, &good, err) < 0)
 			return -1;
 		if (good) {

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "builder/mount.h"
 #include "builder/origin.h"
+#include "builder/shared.h"
 #include "dockerfile-parser/lint.h"
 #include "builder/report.h"
 #include "sandbox/userns.h"
@@ -162,7 +163,7 @@ static int prepare(struct builder *builder, struct err *err)
 	if (!builder->planning && builder_has_check_options(builder) && builder_lint(builder, err) < 0)
 		return -1;
 	builder_event(builder, &event);
-	return 0;
+	return builder->planning || builder->here_only ? 0 : shared_open(builder, err);
 }
 
 /* --label, in the order given, after all that the Dockerfile says. */
@@ -246,6 +247,7 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 		return -1;
 	if (add_labels(stage->image, &options->labels, err) < 0)
 		return -1;
+	shared_add_inline(builder, stage->image);
 	count_steps(builder, result);
 	known = !result->executed && is_known(options->store, stage->image) &&
 		(options->no_sync || store_is_synced(options->store));
@@ -255,7 +257,9 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 		return -1;
 	if (!known && stage_save_costs(options->store, stage, &result->id, &late) < 0)
 		builder_warn(builder, "the costs of the image were not kept: %s", late.message);
-	return tagged ? sync_store(options, err) : 0;
+	if (tagged && sync_store(options, err) < 0)
+		return -1;
+	return shared_export(builder, err);
 }
 
 void builder_release(struct builder *builder)
@@ -271,6 +275,8 @@ void builder_release(struct builder *builder)
 		build_report_free(builder->stages[i].report);
 	}
 	free(builder->stages);
+	shared_free(builder->shared);
+	free(builder->epoch_keys);
 	ssh_agents_free(builder);
 	cgroup_free(builder->cgroup);
 	strv_release(&builder->build_args);
@@ -351,15 +357,42 @@ static int run(struct builder *builder, struct build_result *result, struct err 
 	return publish(builder, result, err);
 }
 
+static int begin(struct builder *builder, struct build_result *result, struct err *err)
+{
+	const struct build_options *options = builder->options;
+
+	builder->report = build_report_new(options->context_path, options->dockerfile_path);
+	return run(builder, result, err);
+}
+
+/* What others promised could not be had: all over, with what is here. Once. */
+static int begin_again(struct builder *builder, struct build_result *result, struct err *err)
+{
+	struct builder next = {
+		.options = builder->options,
+		.listener = builder->listener,
+		.arg = builder->arg,
+		.here_only = true,
+	};
+
+	builder_warn(builder, "the build begins again, without layers that are elsewhere: %s",
+		     err->message);
+	err_clear(err);
+	builder_release(builder);
+	*builder = next;
+	*result = (struct build_result){ 0 };
+	return begin(builder, result, err);
+}
+
 int build_run(const struct build_options *options, build_listener *listener, void *arg,
 	      struct build_result *ret_result, struct err *err)
 {
 	struct builder builder = { .options = options, .listener = listener, .arg = arg };
 	struct build_result result = { 0 };
-	int status;
+	int status = begin(&builder, &result, err);
 
-	builder.report = build_report_new(options->context_path, options->dockerfile_path);
-	status = run(&builder, &result, err);
+	if (status < 0 && builder.lost)
+		status = begin_again(&builder, &result, err);
 	announce_lint(&builder);
 	if (status == 0)
 		*ret_result = result;

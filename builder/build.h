@@ -46,6 +46,21 @@ struct build_ssh {
 	struct strv keys; /* absolute paths of private keys */
 };
 
+enum build_cache_kind {
+	BUILD_CACHE_REGISTRY,
+	BUILD_CACHE_LOCAL,
+	BUILD_CACHE_INLINE, /* to: in the image itself */
+};
+
+/* A cache beside the store's own: --cache-from, --cache-to. */
+struct build_cache {
+	enum build_cache_kind kind;
+	char *place; /* reference or directory, as it was given; NULL: inline */
+	bool max;    /* to: all steps, not only those of the final image */
+	bool ignore_error;		/* to: a failure is a warning */
+	enum compression compression;	/* to: of layers that have no blob yet */
+};
+
 struct build_options {
 	struct store *store;
 	const char *context_path;    /* absolute, for messages and the index; NULL: no context */
@@ -70,6 +85,8 @@ struct build_options {
 	struct strv no_cache_stages; /* names or numbers of stages whose steps are all run */
 	bool no_sync;		     /* a power cut may take the result; a later build syncs */
 	bool keep_times; /* SOURCE_DATE_EPOCH changes the config, not the files of the layers */
+	const struct build_cache *cache_from, *cache_to;
+	size_t n_cache_from, n_cache_to;
 	bool offline;		     /* an attempt to use the network is an error */
 	bool planning; /* build_plan() is meant: remote contexts are refused, not fetched */
 	bool explain;		     /* BUILD_EVENT_EXPLAIN is wanted */
@@ -132,7 +149,9 @@ struct build_result {
 };
 
 /*
- * Build. On success the image is in the store, named by each tag, and survives a power cut.
+ * Build. On success the image is in the store, named by each tag, and survives a power cut; layers
+ * of bases and of what a shared cache knew are where they were until somebody needs their files
+ * (layer_known()). When only a --cache-to fails, the image and its names are there all the same.
  * Errors point into the Dockerfile where one line is at fault. On failure no name changes; what
  * finished before stays usable as cache.
  */
@@ -188,6 +207,7 @@ struct run_mount {
 
 struct run_options {
 	struct store *store;
+	const struct transport_options *transport; /* for layers that are elsewhere */
 	struct digest image;
 	struct strv env;	 /* added to the image's */
 	const char *working_dir; /* NULL: the image's */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Step records: steps/<aa>/<key> says which layer a step gave and what it cost. A record is a
- * hint: it counts only while its layer is in the store, and what cannot be read is as if it were
- * not there.
+ * hint: it counts only while its layer is in the store or can be fetched, and what cannot be read is
+ * as if it were not there.
  */
 #include "builder/internal.h"
 
@@ -14,14 +14,12 @@
 
 #define RECORD_MAX (4 * 1024 * 1024)
 
-static int parse(const struct buf *text, struct step_record *ret_record, struct err *err)
+int step_record_parse(const json_t *root, struct step_record *ret_record, struct err *err)
 {
-	cleanup_json json_t *root = NULL;
 	json_t *layer, *cost;
 	uint64_t created, empty;
 
-	if (js_parse("step record", text->data, text->len, &root, err) < 0 ||
-	    js_object(root, "layer", &layer, err) < 0 || js_object(root, "cost", &cost, err) < 0)
+	if (js_object(root, "layer", &layer, err) < 0 || js_object(root, "cost", &cost, err) < 0)
 		return -1;
 	if (!layer)
 		return err_set(err, ERR_CORRUPT, "step record without a layer");
@@ -45,14 +43,16 @@ int cache_get(struct store *store, const struct digest *key, struct step_record 
 	      struct err *err)
 {
 	struct step_record record = { 0 };
+	cleanup_json json_t *root = NULL;
 	cleanup_buf struct buf text;
 
 	buf_init(&text, RECORD_MAX);
 	if (record_read(store, "steps", key, &text, err) < 0)
 		return -1;
-	if (parse(&text, &record, err) < 0)
+	if (js_parse("step record", text.data, text.len, &root, err) < 0 ||
+	    step_record_parse(root, &record, err) < 0)
 		return err_set(err, ERR_NOT_FOUND, "no usable record");
-	if (!record.layer.empty && !layer_present(store, &record.layer.diff_id))
+	if (!record.layer.empty && !layer_known(store, &record.layer.diff_id))
 		return err_set(err, ERR_NOT_FOUND, "the layer of the record is gone");
 	*ret_record = record;
 	return 0;
@@ -76,20 +76,25 @@ int cache_get_parts(struct store *store, const struct digest *key, json_t **ret_
 	return 0;
 }
 
+json_t *step_record_json(const struct step_record *record, json_t *parts)
+{
+	char diff_id[DIGEST_TEXT_MAX], key_text[DIGEST_TEXT_MAX];
+
+	return json_pack("{s:s, s:{s:s, s:I, s:i}, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:O}", "key",
+			 digest_format(&record->key, key_text), "layer", "diff_id",
+			 digest_format(&record->layer.diff_id, diff_id), "size",
+			 (json_int_t)record->layer.size, "empty", (int)record->layer.empty,
+			 "created", (json_int_t)record->created, "cost", "wall_ns",
+			 (json_int_t)record->wall_ns, "cpu_ns", (json_int_t)record->cpu_ns,
+			 "peak_bytes", (json_int_t)record->peak_bytes, "read_bytes",
+			 (json_int_t)record->read_bytes, "written_bytes",
+			 (json_int_t)record->written_bytes, "parts", parts);
+}
+
 int cache_put(struct store *store, const struct digest *key, const struct step_record *record,
 	      json_t *parts, struct err *err)
 {
-	char diff_id[DIGEST_TEXT_MAX], key_text[DIGEST_TEXT_MAX];
-	cleanup_json json_t *root =
-		json_pack("{s:s, s:{s:s, s:I, s:i}, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:O}", "key",
-			  digest_format(&record->key, key_text), "layer", "diff_id",
-			  digest_format(&record->layer.diff_id, diff_id), "size",
-			  (json_int_t)record->layer.size, "empty", (int)record->layer.empty,
-			  "created", (json_int_t)record->created, "cost", "wall_ns",
-			  (json_int_t)record->wall_ns, "cpu_ns", (json_int_t)record->cpu_ns,
-			  "peak_bytes", (json_int_t)record->peak_bytes, "read_bytes",
-			  (json_int_t)record->read_bytes, "written_bytes",
-			  (json_int_t)record->written_bytes, "parts", parts);
+	cleanup_json json_t *root = step_record_json(record, parts);
 	cleanup_free char *text = js_dump(root);
 
 	return record_write(store, "steps", key, text, strlen(text), err);

@@ -59,10 +59,13 @@ void explain_unfetched(struct stage *stage)
 		stage->culprit = step->number;
 }
 
-void explain_hit(struct stage *stage, const struct digest *key, const struct digest *parent)
+void explain_hit(struct stage *stage, const struct digest *key, const struct digest *parent,
+		 const char *from)
 {
 	struct step_report *step = report_current(stage);
 
+	free(step->from);
+	step->from = from ? xstrdup(from) : NULL;
 	step->key = *parent;
 	if (!digest_equal(key, parent))
 		step->quick = *key;

@@ -75,6 +75,7 @@ struct step_report {
 	char *base;	     /* FROM an image: its name, id and platform */
 	struct digest id;
 	char *platform;
+	char *from;	       /* the shared cache that knew the step; NULL: this store did */
 	struct step_cost cost; /* of a step that ran */
 	struct changes changes;
 };

@@ -7,6 +7,7 @@
  * plan, keys, cache, stages, steps.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -137,6 +138,10 @@ struct step_record {
 	uint64_t wall_ns, cpu_ns, peak_bytes, read_bytes, written_bytes; /* struct step_cost */
 };
 
+/* A record as JSON; parts are those of struct key. */
+json_t *step_record_json(const struct step_record *record, json_t *parts);
+int step_record_parse(const json_t *root, struct step_record *ret_record, struct err *err);
+
 /* ERR_NOT_FOUND when there is none, or its layer is gone; ERR_CORRUPT when it was damaged (once:
  * it is set aside). */
 int cache_get(struct store *store, const struct digest *key, struct step_record *ret_record,
@@ -202,6 +207,11 @@ struct builder {
 	struct build_report *earlier; /* of the last one, once it was read */
 	bool earlier_read;
 	struct strv no_cache_names; /* "--no-cache-filter NAME" for stages */
+	struct shared *shared;	    /* --cache-from; NULL for none */
+	struct digest *epoch_keys; /* of layers whose times were put right */
+	size_t n_epoch_keys;
+	bool here_only; /* what is elsewhere counts for nothing: a layer of it could not be had */
+	atomic_bool lost; /* that happened in this build */
 };
 
 /* Build a stage to its end unless that is done. */
@@ -237,7 +247,7 @@ bool builder_has_check_options(const struct builder *builder);
 /* Enter the user namespace (once) and clean tmp/. Before the first step that needs rights. */
 int builder_enter(struct builder *builder, struct err *err);
 
-/* Trees of the image's layers, with events of the stage's step. */
+/* Trees of the image's layers, fetched where they are elsewhere, with events of the stage's step. */
 int stage_require_trees(struct stage *stage, const struct image *image, struct err *err);
 
 /* As much of that as root_lookup() needs; nothing is unpacked where our own tars can be asked. */
@@ -272,8 +282,10 @@ void explain_begin(struct stage *stage, const char *text);
 /* FROM is done; `shown` is what it says, or what stands in its place. */
 void explain_base(struct stage *stage, const char *shown);
 
-/* The key is known; `parent` is what later steps have as their parent. */
-void explain_hit(struct stage *stage, const struct digest *key, const struct digest *parent);
+/* The key is known; `parent` is what later steps have as their parent, `from` the shared cache that
+ * knew it, or NULL. */
+void explain_hit(struct stage *stage, const struct digest *key, const struct digest *parent,
+		 const char *from);
 
 /*
  * The key is not known: find out why, before the step is run. copies are what it selects from the

@@ -59,6 +59,7 @@ static void steps_free(struct step_report *steps, size_t n)
 		free(steps[i].text);
 		free(steps[i].base);
 		free(steps[i].platform);
+		free(steps[i].from);
 		changes_release(&steps[i].changes);
 	}
 	free(steps);
@@ -199,6 +200,8 @@ static bool fingerprint(const struct build_report *report, struct digest *ret_fi
 		hasher_add(&hasher, &step->key, sizeof(step->key));
 		hasher_add(&hasher, &step->quick, sizeof(step->quick));
 		hasher_add(&hasher, &step->id, sizeof(step->id));
+		if (step->from)
+			hasher_add(&hasher, step->from, strlen(step->from) + 1);
 	}
 	hasher_finish(&hasher, ret_fingerprint);
 	return true;

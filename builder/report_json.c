@@ -100,6 +100,7 @@ static json_t *step_json(struct step_report *step, bool record)
 	set_text(object, "base", step->base);
 	set_digest(object, "id", &step->id);
 	set_text(object, "platform", step->platform);
+	set_text(object, "from", step->from);
 	if (step->state == STEP_RUN && step->cost.wall_ns)
 		json_object_set_new(object, "cost", cost_json(&step->cost));
 	if (step->changes.n)
@@ -196,7 +197,7 @@ static int parse_cost(const json_t *object, struct step_cost *cost, struct err *
 
 static int parse_step(const json_t *object, struct step_report *step, struct err *err)
 {
-	const char *stage, *text, *base, *platform;
+	const char *stage, *text, *base, *platform, *from;
 	uint64_t number, position;
 	int state = 0;
 
@@ -206,6 +207,7 @@ static int parse_step(const json_t *object, struct step_report *step, struct err
 	    js_string(object, "instruction", "", &text, err) < 0 ||
 	    js_string(object, "base", NULL, &base, err) < 0 ||
 	    js_string(object, "platform", NULL, &platform, err) < 0 ||
+	    js_string(object, "from", NULL, &from, err) < 0 ||
 	    parse_name(object, "state", state_names, STEP_STATES, &state, err) < 0)
 		return -1;
 	step->number = (unsigned)number;
@@ -215,6 +217,7 @@ static int parse_step(const json_t *object, struct step_report *step, struct err
 	step->text = xstrdup(text);
 	step->base = base ? xstrdup(base) : NULL;
 	step->platform = platform ? xstrdup(platform) : NULL;
+	step->from = from ? xstrdup(from) : NULL;
 	if (parse_digest(object, "key", &step->key, err) < 0 ||
 	    parse_digest(object, "whole", &step->whole, err) < 0 ||
 	    parse_digest(object, "quick", &step->quick, err) < 0 ||

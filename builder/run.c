@@ -176,6 +176,8 @@ int run_image(const struct run_options *options, int *ret_status, struct err *er
 		       err) < 0 ||
 	    image_load(store, &options->image, &image, err) < 0 || userns_enter(err) < 0 ||
 	    store_sweep(store, err) < 0 ||
+	    transport_fetch_layers(options->transport, store, image->diff_ids, image->n_layers,
+				   NULL, NULL, err) < 0 ||
 	    layer_require_trees(store, image->diff_ids, image->n_layers, pool_processors(), NULL,
 				NULL, err) < 0 ||
 	    root_open(store, image->diff_ids, image->n_layers, &root, err) < 0 ||

@@ -99,6 +99,8 @@ static int start_from_stage(struct builder *builder, struct stage *stage, struct
 
 static void start_from_config(struct stage *stage)
 {
+	json_decref(stage->image->cache); /* the base's keys are not this image's */
+	stage->image->cache = NULL;
 	stage->unknown = digest_is_zero(&stage->base_id);
 	base_key(stage->image, &stage->key);
 	stage->created = stage->image->created;

@@ -37,6 +37,23 @@ static int choose_images(struct store *store, int argc, char **argv, struct arch
 	return 0;
 }
 
+/* Layers that are elsewhere. */
+static int fetch_layers(struct cli *cli, struct store *store, const struct archive_image *images,
+			size_t n, struct err *err)
+{
+	const struct transport_options transport = cli_transport(cli);
+
+	for (size_t i = 0; i < n; i++) {
+		cleanup_with(image_free) struct image *image = NULL;
+
+		if (image_load(store, &images[i].id, &image, err) < 0 ||
+		    transport_fetch_layers(&transport, store, image->diff_ids, image->n_layers,
+					   NULL, NULL, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* The file appears whole or not at all; standard output must not be a terminal. */
 static int save_to(struct cli *cli, struct store *store, const struct archive_image *images,
 		   size_t n, enum archive_format format, const char *output, struct err *err)
@@ -94,7 +111,8 @@ int cmd_save(struct cli *cli, int argc, char **argv, struct err *err)
 				 format_name);
 	images = xcalloc((size_t)argc, sizeof(*images));
 	if (cli_store(cli, &store, err) < 0 ||
-	    choose_images(store, argc, argv, images, &names, err) < 0 || userns_enter(err) < 0)
+	    choose_images(store, argc, argv, images, &names, err) < 0 ||
+	    fetch_layers(cli, store, images, (size_t)argc - 1, err) < 0 || userns_enter(err) < 0)
 		return -1;
 	return save_to(cli, store, images, (size_t)argc - 1, format, output, err);
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/build_input.h"
+#include "cli/caches.h"
 #include "cli/internal.h"
 #include "registry/reference.h"
 
@@ -19,7 +20,7 @@ struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
 	const char *call, *format, *sync, *epoch;
-	struct strv no_cache_filter;
+	struct strv no_cache_filter, cache_from, cache_to;
 	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain, rewrite_timestamp;
 	struct grant_flags grants;
 	struct limit_flags limits;
@@ -34,6 +35,8 @@ static void flags_release(struct build_flags *flags)
 	strv_release(&flags->contexts);
 	strv_release(&flags->trusted);
 	strv_release(&flags->no_cache_filter);
+	strv_release(&flags->cache_from);
+	strv_release(&flags->cache_to);
 }
 
 /* What the options point to. */
@@ -43,6 +46,7 @@ struct build_things {
 	struct platform platform;
 	struct grants grants;
 	struct limits limits;
+	struct caches caches;
 };
 
 static int parse_pull(struct cli *cli, const char *text, enum build_pull *ret_pull, struct err *err)
@@ -140,9 +144,11 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
 	    cli_hosts(cli, &flags->add_hosts, &things->hosts, err) < 0 ||
 	    grants_parse(cli, &flags->grants, &things->grants, err) < 0 ||
-	    limits_parse(cli, &flags->limits, &things->limits, options, err) < 0)
+	    limits_parse(cli, &flags->limits, &things->limits, options, err) < 0 ||
+	    caches_parse(cli, &flags->cache_from, &flags->cache_to, &things->caches, err) < 0)
 		return -1;
 	grants_fill(&things->grants, options);
+	caches_fill(&things->caches, options);
 	add_epoch(flags->epoch, &options->build_args);
 	options->keep_times = !flags->rewrite_timestamp;
 	for (size_t i = 0; i < flags->tags.n; i++)
@@ -314,6 +320,10 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 		{ "no-cache", 0, OPT_BOOL, &flags.no_cache, NULL, "run every step" },
 		{ "no-cache-filter", 0, OPT_LIST, &flags.no_cache_filter, "STAGE",
 		  "run every step of a stage (repeatable)" },
+		{ "cache-from", 0, OPT_LIST, &flags.cache_from, "NAME | type=TYPE,...",
+		  "take results of steps from a shared cache: registry or local (repeatable)" },
+		{ "cache-to", 0, OPT_LIST, &flags.cache_to, "type=TYPE,...",
+		  "give them to one: registry, local or inline (repeatable)" },
 		{ "explain", 0, OPT_BOOL, &flags.explain, NULL, "say why each step runs" },
 		{ "pull", 0, OPT_OPTIONAL, &flags.pull, "WHEN",
 		  "fetch bases: always (bare --pull), missing (default), newer or never" },
@@ -399,6 +409,7 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 	strv_release(&options.no_cache_stages);
 	grants_release(&things.grants, &flags.grants);
 	limits_release(&things.limits, &flags.limits);
+	caches_release(&things.caches);
 	strv_release(&options.contexts);
 	build_input_release(&things.input);
 	free(things.hosts);

@@ -57,6 +57,7 @@ static int run(struct cli *cli, const struct run_flags *flags, int argc, char **
 {
 	cleanup_strv struct strv parts = STRV_INIT;
 	cleanup_free struct run_mount *mounts = xcalloc(flags->volumes.n, sizeof(*mounts));
+	const struct transport_options transport = cli_transport(cli);
 	struct run_options options = {
 		.working_dir = flags->working_dir,
 		.user = flags->user,
@@ -64,6 +65,7 @@ static int run(struct cli *cli, const struct run_flags *flags, int argc, char **
 		.mounts = mounts,
 		.n_mounts = flags->volumes.n,
 		.stdin_fd = flags->interactive ? 0 : -1,
+		.transport = &transport,
 		.store_lock = &cli->store_lock,
 	};
 	int status = 0, ran;

@@ -245,7 +245,13 @@ static void print_step(const struct step_report *step, bool stages, bool plan)
 	printf("step %u ", step->number);
 	if (stages)
 		printf("[%s] ", stage);
-	printf("%s: %s\n", instruction, *why ? why : state_text(step, plan));
+	if (step->from) {
+		cleanup_free char *from = text_cell(step->from, SHOWN_TEXT);
+
+		printf("%s: hit (from %s)\n", instruction, from);
+	} else {
+		printf("%s: %s\n", instruction, *why ? why : state_text(step, plan));
+	}
 }
 
 static int print_json(const struct build_report *report)

@@ -44,6 +44,7 @@ void image_free(struct image *image)
 	strv_release(&image->volumes);
 	json_decref(image->labels);
 	json_decref(image->healthcheck);
+	json_decref(image->cache);
 	free(image);
 }
 
@@ -78,6 +79,7 @@ struct image *image_copy(const struct image *image)
 	copy->volumes = copy_strv(&image->volumes);
 	copy->labels = json_deep_copy(image->labels);
 	copy->healthcheck = json_deep_copy(image->healthcheck);
+	copy->cache = NULL;
 	copy->diff_ids = NULL;
 	copy->history = NULL;
 	copy->n_layers = copy->n_history = 0;

@@ -56,6 +56,9 @@ struct image_history {
 	bool empty_layer;
 };
 
+/* The field of a config in which a build leaves the keys of its steps (builder/shared.h). */
+#define IMAGE_CACHE_FIELD "vnd.cbuild.cache.v1"
+
 struct image {
 	struct platform platform;
 	char *author;	 /* NULL when absent */
@@ -73,6 +76,7 @@ struct image {
 	struct strv exposed;   /* "80/tcp", sorted */
 	struct strv volumes;   /* sorted */
 	json_t *healthcheck;   /* docker's object, or NULL */
+	json_t *cache;	       /* IMAGE_CACHE_FIELD, an array, or NULL; a copy of the image has none */
 	/* the file system */
 	struct digest *diff_ids;
 	size_t n_layers;

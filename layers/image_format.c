@@ -141,6 +141,8 @@ char *image_format(const struct image *image, size_t *ret_len)
 	put_text(document, "os.version", image->platform.os_version);
 	json_object_set_new(document, "rootfs", format_rootfs(image));
 	put_text(document, "variant", image->platform.variant);
+	if (image->cache)
+		json_object_set(document, IMAGE_CACHE_FIELD, image->cache);
 	text = js_dump(document);
 	*ret_len = strlen(text);
 	return text;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * layers/image_manifest.c: the manifest of an image. One that came with the image is kept as it
- * came, while all that it names is here. Those made here are a function of the layers' blobs, so
+ * came, while all that it names is here or can be fetched. Those made here are a function of the layers' blobs, so
  * they are made again on each request, and remembered only to be removed with the image.
  */
 #include <string.h>
@@ -13,22 +13,42 @@
 #include "layers/layer.h"
 #include "layers/store.h"
 
-/* Whether all that a manifest names is here. */
-static bool is_complete(struct store *store, const struct descriptor *descriptor)
+/* Whether the blob, which is the layer's, is here or somewhere. */
+static bool can_be_had(struct store *store, const struct digest *diff_id,
+		       const struct descriptor *blob)
+{
+	struct layer_places places;
+	struct err ignored = ERR_INIT;
+	bool found = false;
+	uint64_t size;
+
+	if (blob_exists(store, &blob->digest, &size) && size == blob->size)
+		return true;
+	if (layer_places_read(store, diff_id, &places, &ignored) < 0)
+		return false;
+	for (size_t i = 0; i < places.n && !found; i++)
+		found = digest_equal(&places.v[i].blob.digest, &blob->digest);
+	layer_places_release(&places);
+	return found;
+}
+
+/* Whether all that a manifest of the image names can be had. */
+static bool is_complete(struct store *store, const struct digest *id,
+			const struct descriptor *descriptor)
 {
 	cleanup_with(manifest_free) struct manifest *manifest = NULL;
+	cleanup_with(image_free) struct image *image = NULL;
 	struct err ignored = ERR_INIT;
 	cleanup_buf struct buf text;
-	uint64_t size;
 
 	buf_init(&text, IMAGE_DOCUMENT_MAX);
 	if (blob_read(store, &descriptor->digest, &text, &ignored) < 0 ||
 	    manifest_parse(text.data, text.len, media_name(descriptor->media), &manifest,
-			   &ignored) < 0)
+			   &ignored) < 0 ||
+	    image_load(store, id, &image, &ignored) < 0 || image->n_layers != manifest->n_layers)
 		return false;
 	for (size_t i = 0; i < manifest->n_layers; i++)
-		if (!blob_exists(store, &manifest->layers[i].digest, &size) ||
-		    size != manifest->layers[i].size)
+		if (!can_be_had(store, &image->diff_ids[i], &manifest->layers[i]))
 			return false;
 	return true;
 }
@@ -85,7 +105,7 @@ int image_manifest(struct store *store, const struct digest *id, enum compressio
 		return -1;
 	if (state.came.size &&
 	    state.came.media == (docker ? MEDIA_DOCKER_MANIFEST : MEDIA_OCI_MANIFEST) &&
-	    is_complete(store, &state.came)) {
+	    is_complete(store, id, &state.came)) {
 		*ret_manifest = state.came;
 		return 0;
 	}

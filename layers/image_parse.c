@@ -258,6 +258,7 @@ int image_parse(const char *text, size_t len, struct image **ret_image, struct e
 {
 	cleanup_with(image_free) struct image *image = image_new();
 	cleanup_json json_t *document = NULL;
+	json_t *cache;
 
 	if (document_parse("image config", text, len, config_keys, &document, err) < 0)
 		return -1;
@@ -265,8 +266,10 @@ int image_parse(const char *text, size_t len, struct image **ret_image, struct e
 	    take_optional(document, "author", &image->author, err) < 0 ||
 	    take_time(document, "created", &image->created, &image->has_created, err) < 0 ||
 	    take_runtime(document, image, err) < 0 || take_layers(document, image, err) < 0 ||
-	    take_history(document, image, err) < 0)
+	    take_history(document, image, err) < 0 ||
+	    js_array(document, IMAGE_CACHE_FIELD, &cache, err) < 0)
 		return err_wrap(err, "image config");
+	image->cache = json_incref(cache);
 	*ret_image = steal_pointer(&image);
 	return 0;
 }

@@ -84,7 +84,7 @@ static int remove_layers(struct store *store, const struct image *image,
 		const struct digest *diff_id = &image->diff_ids[i];
 
 		if (set_has(needed, diff_id) ||
-		    (!layer_present(store, diff_id) && layer_size(store, diff_id) == 0))
+		    (!layer_known(store, diff_id) && layer_size(store, diff_id) == 0))
 			continue;
 		if (tree_remove(store, diff_id, err) < 0 || layer_forget(store, diff_id, err) < 0)
 			return -1;

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/strv.h"
 #include "layers/entry.h"
 #include "layers/media.h"
 
@@ -22,7 +23,6 @@ struct err;
 struct root;
 struct sink;
 struct store;
-struct strv;
 
 /* --- tar on the wire (tar_header.c, tar_sparse.c, tar_write.c, tar_read.c) --------------------- */
 
@@ -190,7 +190,11 @@ bool tree_exists(struct store *store, const struct digest *diff_id);
 struct layer_blob {
 	struct descriptor descriptor;
 	bool own; /* made here: it may be made again, in any compression, at will */
+	struct strv places; /* repositories that have it, newest first */
 };
+
+/* Of blobs of one layer. */
+#define LAYER_PLACES_MAX 4
 
 /* What layers/<hex> says. Both sizes of nothing (0) mean "not known". */
 struct layer_record {
@@ -216,6 +220,10 @@ int layer_forget(struct store *store, const struct digest *diff_id, struct err *
  * ERR_NOT_FOUND when there is none. */
 int layer_find_blob(struct store *store, const struct digest *diff_id,
 		    struct descriptor *ret_blob, struct err *err);
+
+/* A blob that is not here and can be fetched. ERR_NOT_FOUND when there is none (layer_place.c). */
+int layer_find_elsewhere(struct store *store, const struct digest *diff_id,
+			 struct descriptor *ret_blob, struct err *err);
 
 /* Remember the size of a layer; what its record knows of blobs stays. */
 struct layer;

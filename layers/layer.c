@@ -53,7 +53,7 @@ struct tar_writer *layer_writer_tar(struct layer_writer *writer)
 static int add_own_tar(struct store *store, const struct digest *diff_id, uint64_t size,
 		       struct err *err)
 {
-	struct layer_blob blob = { { MEDIA_OCI_LAYER, *diff_id, size }, true };
+	struct layer_blob blob = { .descriptor = { MEDIA_OCI_LAYER, *diff_id, size }, .own = true };
 
 	return layer_record_add(store, diff_id, size, &blob, err);
 }
@@ -126,7 +126,7 @@ static int take(struct store *store, struct decompressor *from, struct blob_writ
 {
 	bool known;
 	enum compression compression = decompressor_compression(from, &known);
-	struct layer_blob note = { { media_of_layer(compression), { { 0 } }, 0 }, false };
+	struct layer_blob note = { .descriptor.media = media_of_layer(compression) };
 	struct sink_fd plain;
 
 	if (compression == COMPRESSION_NONE) {
@@ -161,14 +161,6 @@ int layer_take(struct store *store, int fd, const struct digest *want_diff_id,
 	layer.empty = is_empty_tar(&layer);
 	*ret_layer = layer;
 	return 0;
-}
-
-int layer_add_blob(struct store *store, const struct digest *diff_id, const struct descriptor *blob,
-		   struct err *err)
-{
-	struct layer_blob note = { *blob, false };
-
-	return layer_record_add(store, diff_id, 0, &note, err);
 }
 
 int layer_remember(struct store *store, const struct layer *layer, struct err *err)
@@ -300,7 +292,8 @@ static int pack(struct store *store, const struct digest *diff_id, enum compress
 {
 	cleanup_with(compressor_free) struct compressor *compressor = NULL;
 	cleanup_with(blob_writer_free) struct blob_writer *writer = NULL;
-	struct layer_blob blob = { { media_of_layer(compression), { { 0 } }, 0 }, true };
+	struct layer_blob blob = { .descriptor.media = media_of_layer(compression),
+				   .own = true };
 
 	if (blob_writer_open(store, &writer, err) < 0)
 		return -1;
@@ -326,6 +319,8 @@ int layer_blob(struct store *store, const struct digest *diff_id, enum compressi
 		return -1;
 	if (found)
 		return 0;
+	if (!layer_present(store, diff_id))
+		return layer_find_elsewhere(store, diff_id, ret_blob, err);
 	/* few names, since lock files stay for ever; packing two layers at once is rare */
 	snprintf(lock_name, sizeof(lock_name), "pack-%x", diff_id->bytes[0] & 15);
 	if (store_lock(store, lock_name, true, false, &lock, err) < 0 ||

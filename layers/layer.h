@@ -74,9 +74,33 @@ int layer_check(struct store *store, const struct digest *diff_id, const char *w
 int layer_clamp(struct store *store, const struct digest *diff_id, int64_t latest,
 		struct layer *ret_layer, struct err *err);
 
-/* Remember that `blob` (present in the store, or fetched later) holds the layer. */
-int layer_add_blob(struct store *store, const struct digest *diff_id,
-		   const struct descriptor *blob, struct err *err);
+/*
+ * Read a layer that may be another one than it is called. If so, its blobs and its record are
+ * forgotten, and the result is true; not for one that is not here.
+ */
+bool layer_distrust(struct store *store, const struct digest *diff_id);
+
+/*
+ * Remember that `blob` holds the layer and that a repository ("docker.io/library/x") has it: the
+ * layer can be had although none of its forms is here. size: bytes of its tar, 0 when not known.
+ */
+int layer_add_place(struct store *store, const struct digest *diff_id, uint64_t size,
+		    const struct descriptor *blob, const char *repository, struct err *err);
+
+/* Where a layer can be had. */
+struct layer_place {
+	struct descriptor blob;
+	char *repository;
+};
+
+struct layer_places {
+	struct layer_place *v;
+	size_t n, cap;
+};
+
+int layer_places_read(struct store *store, const struct digest *diff_id,
+		      struct layer_places *ret_places, struct err *err);
+void layer_places_release(struct layer_places *places);
 
 /* --- forms ------------------------------------------------------------------------------------ */
 
@@ -86,10 +110,14 @@ uint64_t layer_size(struct store *store, const struct digest *diff_id);
 /* Whether some form of it is here (a tree, or a blob whose bytes are present). */
 bool layer_present(struct store *store, const struct digest *diff_id);
 
+/* Whether it is, or some place is known to have it. */
+bool layer_known(struct store *store, const struct digest *diff_id);
+
 /*
  * The blob of the layer in a compression: one that is known and present (a pulled layer keeps
  * its own whatever the compression asked: its bytes are what others know it by), else made and
- * remembered. *ret_blob is its descriptor. ERR_NOT_FOUND when no form of the layer is present.
+ * remembered. *ret_blob is its descriptor. When no form of the layer is present, it is of a blob
+ * that a place has, else the error is ERR_NOT_FOUND.
  */
 int layer_blob(struct store *store, const struct digest *diff_id, enum compression compression,
 	       struct descriptor *ret_blob, struct err *err);

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/sink.h"
 #include "layers/internal.h"
 #include "layers/store.h"
 
@@ -38,4 +39,22 @@ int layer_check(struct store *store, const struct digest *diff_id, const char *w
 		return 0;
 	layer_forget(store, diff_id, &ignored);
 	return -1;
+}
+
+bool layer_distrust(struct store *store, const struct digest *diff_id)
+{
+	struct err why = ERR_INIT, ignored = ERR_INIT;
+	char text[DIGEST_TEXT_MAX];
+	struct sink_digest nowhere;
+	struct descriptor blob;
+
+	if (layer_find_blob(store, diff_id, &blob, &ignored) < 0)
+		return false;
+	sink_digest_init(&nowhere, NULL);
+	if ((layer_stream(store, diff_id, &nowhere.sink, &why) == 0 &&
+	     layer_check(store, diff_id, digest_format(diff_id, text), &why) == 0) ||
+	    why.kind == ERR_OS)
+		return false;
+	layer_forget(store, diff_id, &ignored);
+	return true;
 }

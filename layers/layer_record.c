@@ -2,7 +2,8 @@
 /*
  * What is known of a layer besides its forms:
  *
- *	{"size":10240,"blobs":[{"mediaType":"...","digest":"sha256:...","size":512,"own":true}]}
+ *	{"size":10240,"blobs":[{"mediaType":"...","digest":"sha256:...","size":512,"own":true,
+ *				"places":["docker.io/library/x"]}]}
  *
  * A record is only ever added to, under the lock "layer-records"; it is read without one. Losing
  * it loses no more than work: blobs are made again.
@@ -25,8 +26,20 @@
 
 void layer_record_release(struct layer_record *record)
 {
+	for (size_t i = 0; i < record->n_blobs; i++)
+		strv_release(&record->blobs[i].places);
 	free(record->blobs);
 	*record = (struct layer_record){ 0 };
+}
+
+static void parse_places(const json_t *array, struct strv *places)
+{
+	for (size_t i = 0; i < json_array_size(array) && i < LAYER_PLACES_MAX; i++) {
+		const char *place = json_string_value(json_array_get(array, i));
+
+		if (place)
+			strv_add(places, place);
+	}
 }
 
 static int parse_blob(const json_t *object, struct layer_blob *ret_blob, struct err *err)
@@ -40,6 +53,7 @@ static int parse_blob(const json_t *object, struct layer_blob *ret_blob, struct 
 		return -1;
 	blob.descriptor.media = media_parse(media);
 	blob.own = json_is_true(json_object_get(object, "own"));
+	parse_places(json_object_get(object, "places"), &blob.places);
 	*ret_blob = blob;
 	return 0;
 }
@@ -59,10 +73,10 @@ static int parse(const struct buf *text, struct layer_record *record, struct err
 		n = BLOBS_MAX;
 	record->blobs = xcalloc(n + 1, sizeof(*record->blobs));
 	record->cap_blobs = n + 1;
-	for (size_t i = 0; i < n; i++)
-		if (parse_blob(json_array_get(blobs, i), &record->blobs[i], err) < 0)
+	for (; record->n_blobs < n; record->n_blobs++)
+		if (parse_blob(json_array_get(blobs, record->n_blobs),
+			       &record->blobs[record->n_blobs], err) < 0)
 			return -1;
-	record->n_blobs = n;
 	return 0;
 }
 
@@ -87,6 +101,7 @@ int layer_record_read(struct store *store, const struct digest *diff_id,
 static json_t *format_blob(const struct layer_blob *blob)
 {
 	char text[DIGEST_TEXT_MAX];
+	cleanup_json json_t *places = json_array();
 	json_t *object = json_object();
 
 	json_object_set_new(object, "mediaType", json_string(media_name(blob->descriptor.media)));
@@ -95,6 +110,10 @@ static json_t *format_blob(const struct layer_blob *blob)
 	json_object_set_new(object, "size", json_integer((json_int_t)blob->descriptor.size));
 	if (blob->own)
 		json_object_set_new(object, "own", json_true());
+	for (size_t i = 0; i < blob->places.n; i++)
+		json_array_append_new(places, json_string(blob->places.v[i]));
+	if (json_array_size(places))
+		json_object_set(object, "places", places);
 	return object;
 }
 
@@ -114,25 +133,50 @@ static int write_record(struct store *store, const struct digest *diff_id,
 	return record_write(store, "layers", diff_id, text, strlen(text), err);
 }
 
+/* Newest first; whether something changed. */
+static bool add_places(struct strv *places, const struct strv *more)
+{
+	struct strv all = STRV_INIT;
+
+	if (!more->n || (places->n && !strcmp(places->v[0], more->v[0])))
+		return false;
+	strv_extend(&all, more);
+	for (size_t i = 0; i < places->n && all.n < LAYER_PLACES_MAX; i++)
+		if (strcmp(places->v[i], more->v[0]))
+			strv_add(&all, places->v[i]);
+	strv_release(places);
+	*places = all;
+	return true;
+}
+
 /* Whether the record changed. A blob that others know is never again called our own. */
 static bool add_blob(struct layer_record *record, const struct layer_blob *blob)
 {
-	for (size_t i = 0; i < record->n_blobs; i++) {
-		struct layer_blob *known = &record->blobs[i];
+	struct layer_blob *known;
 
+	for (size_t i = 0; i < record->n_blobs; i++) {
+		bool changed;
+
+		known = &record->blobs[i];
 		if (!digest_equal(&known->descriptor.digest, &blob->descriptor.digest))
 			continue;
+		changed = add_places(&known->places, &blob->places);
 		if (blob->own || !known->own)
-			return false;
-		*known = *blob;
+			return changed;
+		known->descriptor = blob->descriptor;
+		known->own = false;
 		return true;
 	}
-	if (record->n_blobs == BLOBS_MAX)
+	if (record->n_blobs == BLOBS_MAX) {
+		strv_release(&record->blobs[0].places);
 		memmove(record->blobs, record->blobs + 1,
 			--record->n_blobs * sizeof(*record->blobs));
+	}
 	record->blobs = grow_vector(record->blobs, record->n_blobs, &record->cap_blobs,
 				    sizeof(*record->blobs));
-	record->blobs[record->n_blobs++] = *blob;
+	known = &record->blobs[record->n_blobs++];
+	*known = (struct layer_blob){ .descriptor = blob->descriptor, .own = blob->own };
+	strv_extend(&known->places, &blob->places);
 	return true;
 }
 

@@ -27,13 +27,17 @@
 static int read_request(json_t **ret_request, struct err *err)
 {
 	cleanup_buf struct buf line;
-	char c;
+	char block[4096];
+	ssize_t n;
 
 	buf_init(&line, PROTOCOL_LINE_MAX);
-	while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
-		if (buf_addch(&line, c) < 0)
+	while ((n = read(STDIN_FILENO, block, sizeof(block))) > 0) {
+		if (buf_add(&line, block, (size_t)n) < 0)
 			return err_set(err, ERR_LIMIT, "a request of more than %d bytes",
 				       PROTOCOL_LINE_MAX);
+		if (block[n - 1] == '\n') /* one line is all that comes */
+			break;
+	}
 	return js_parse("request", line.data, line.len, ret_request, err);
 }
 
@@ -52,7 +56,8 @@ static int take_request(struct session *session, struct err *err)
 	session->insecure = json_is_true(json_object_get(session->request, "insecure"));
 	if (strcmp(session->op, OP_FETCH) == 0)
 		return 0;
-	if (reference_parse(reference, &session->reference, err) < 0)
+	if (strcmp(session->op, OP_LAYERS) != 0 &&
+	    reference_parse(reference, &session->reference, err) < 0)
 		return -1;
 	return registries_load(conf, &session->environment, &session->registries, err);
 }
@@ -66,12 +71,18 @@ static int run(struct session *session, json_t **ret_result, struct err *err)
 		return -1;
 	if (strcmp(session->op, OP_FETCH) == 0)
 		return fetch_run(session, ret_result, err);
+	if (strcmp(session->op, OP_LAYERS) == 0)
+		return layers_run(session, ret_result, err);
 	if (strcmp(session->op, OP_RESOLVE) == 0)
 		rc = resolve_run(session, ret_result, err);
 	else if (strcmp(session->op, OP_PULL) == 0)
 		rc = pull_run(session, ret_result, err);
 	else if (strcmp(session->op, OP_PUSH) == 0)
 		rc = push_run(session, ret_result, err);
+	else if (strcmp(session->op, OP_GET_TAGS) == 0)
+		rc = get_tags_run(session, ret_result, err);
+	else if (strcmp(session->op, OP_PUT_TAGS) == 0)
+		rc = put_tags_run(session, ret_result, err);
 	else
 		return err_set(err, ERR_UNSUPPORTED, "unknown operation \"%s\"", session->op);
 	return rc < 0 ? err_wrap(err, "%s", reference_familiar(&session->reference, name)) : 0;

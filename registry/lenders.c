@@ -9,18 +9,38 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "layers/image.h"
+#include "layers/layer.h"
 #include "layers/store.h"
 #include "registry/reference.h"
 
 #define LENDERS_MAX 64 /* more are not worth reading */
 
-static void add(struct store *store, struct lenders *lenders, const struct image_name *name,
+/* On the same registry, under another name. */
+static bool is_neighbour(const struct reference *other, const struct reference *reference)
+{
+	return strcmp(other->domain, reference->domain) == 0 &&
+	       strcmp(other->path, reference->path) != 0;
+}
+
+static void add(struct lenders *lenders, const struct digest *digests, size_t n,
+		const char *repository)
+{
+	struct lender lender = { .n_digests = n, .repository = xstrdup(repository) };
+
+	lender.digests = xcalloc(n + 1, sizeof(*digests));
+	for (size_t i = 0; i < n; i++)
+		lender.digests[i] = digests[i];
+	lenders->items = grow_vector(lenders->items, lenders->n, &lenders->cap, sizeof(lender));
+	lenders->items[lenders->n++] = lender;
+}
+
+static void add_image(struct store *store, struct lenders *lenders, const struct image_name *name,
 		const char *repository)
 {
 	cleanup_with(manifest_free) struct manifest *manifest = NULL;
 	struct err ignored = ERR_INIT;
 	struct image_record record;
-	struct lender lender = { 0 };
+	cleanup_free struct digest *digests = NULL;
 	cleanup_buf struct buf text;
 
 	buf_init(&text, IMAGE_DOCUMENT_MAX);
@@ -28,12 +48,10 @@ static void add(struct store *store, struct lenders *lenders, const struct image
 	    blob_read(store, &record.manifest.digest, &text, &ignored) < 0 ||
 	    manifest_parse(text.data, text.len, NULL, &manifest, &ignored) < 0)
 		return;
-	lender.repository = xstrdup(repository);
-	lender.digests = xcalloc(manifest->n_layers + 1, sizeof(lender.digests[0]));
-	for (; lender.n_digests < manifest->n_layers; lender.n_digests++)
-		lender.digests[lender.n_digests] = manifest->layers[lender.n_digests].digest;
-	lenders->items = grow_vector(lenders->items, lenders->n, &lenders->cap, sizeof(lender));
-	lenders->items[lenders->n++] = lender;
+	digests = xcalloc(manifest->n_layers + 1, sizeof(*digests));
+	for (size_t i = 0; i < manifest->n_layers; i++)
+		digests[i] = manifest->layers[i].digest;
+	add(lenders, digests, manifest->n_layers, repository);
 }
 
 int lenders_find(struct store *store, const struct reference *reference,
@@ -50,12 +68,30 @@ int lenders_find(struct store *store, const struct reference *reference,
 
 		if (digest_is_zero(&list->names[i].remote) ||
 		    reference_parse(list->names[i].name, &other, &ignored) < 0 ||
-		    strcmp(other.domain, reference->domain) != 0 ||
-		    strcmp(other.path, reference->path) == 0)
+		    !is_neighbour(&other, reference))
 			continue;
-		add(store, ret_lenders, &list->names[i], other.path);
+		add_image(store, ret_lenders, &list->names[i], other.path);
 	}
 	image_list_free(list);
+	return 0;
+}
+
+int lenders_add(struct lenders *lenders, struct store *store, const struct reference *reference,
+		const struct digest *diff_id, struct err *err)
+{
+	struct layer_places places;
+
+	if (layer_places_read(store, diff_id, &places, err) < 0)
+		return -1;
+	for (size_t i = 0; i < places.n; i++) {
+		struct err ignored = ERR_INIT;
+		struct reference other;
+
+		if (reference_parse(places.v[i].repository, &other, &ignored) == 0 &&
+		    is_neighbour(&other, reference))
+			add(lenders, &places.v[i].blob.digest, 1, other.path);
+	}
+	layer_places_release(&places);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 
 /*
  * registry/lenders.h: which repositories of a registry are known to have which blobs: those that
- * images in the store were pulled from or pushed to. A push then need not send the layers of its
+ * images in the store were pulled from or pushed to, and those that the records of layers name. A push then need not send the layers of its
  * base.
  */
 
@@ -30,6 +30,10 @@ struct lenders {
 /* Those on the reference's registry, but for its own repository. */
 int lenders_find(struct store *store, const struct reference *reference,
 		 struct lenders *ret_lenders, struct err *err);
+
+/* And those that have a blob of this layer. */
+int lenders_add(struct lenders *lenders, struct store *store, const struct reference *reference,
+		const struct digest *diff_id, struct err *err);
 
 /* A repository that has the blob, or NULL. */
 const char *lenders_of(const struct lenders *lenders, const struct digest *digest);

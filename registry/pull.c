@@ -4,7 +4,8 @@
 /*
  * Pulling. The name is resolved once; from there on everything is asked for by digest, so it does
  * not matter who gives it. Order on disk: blobs, then the layers' records, a sync, the image's
- * record, its name: whatever is named is complete.
+ * record, its name: whatever is named is complete, but that a lazy pull leaves the layers where they
+ * are, and their records say where.
  */
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct pull {
 	size_t first;		 /* who gave the manifest: the first to ask for blobs */
 	struct platform platform;
 	bool platform_given;
+	bool lazy, nameless;
 	struct digest remote_digest; /* what the name resolved to */
 	struct document document;
 	struct manifest *manifest;
@@ -53,6 +55,9 @@ static int pull_open(struct pull *pull, struct session *session, struct err *err
 	const char *platform = json_string_value(json_object_get(session->request, "platform"));
 
 	pull->session = session;
+	pull->lazy = json_is_true(json_object_get(session->request, "lazy"));
+	pull->nameless = json_is_true(json_object_get(session->request, "nameless"));
+	session->impatient = pull->nameless;
 	if (platform && platform_parse(platform, &pull->platform, err) < 0)
 		return -1;
 	pull->platform_given = platform != NULL;
@@ -162,9 +167,13 @@ static bool image_is_here(struct pull *pull, const struct image_name *name,
 	    image_load(session->store, &name->id, &pull->image, &ignored) < 0 ||
 	    !platform_match(&pull->platform, &pull->image->platform))
 		return false;
-	for (size_t i = 0; i < pull->image->n_layers; i++)
-		if (!layer_present(session->store, &pull->image->diff_ids[i]))
+	for (size_t i = 0; i < pull->image->n_layers; i++) {
+		const struct digest *diff_id = &pull->image->diff_ids[i];
+
+		if (pull->lazy ? !layer_known(session->store, diff_id)
+			       : !layer_present(session->store, diff_id))
 			return false;
+	}
 	return true;
 }
 
@@ -276,12 +285,15 @@ static int record_image(struct pull *pull, struct err *err)
 	char name[REFERENCE_TEXT_MAX];
 	struct digest digest;
 
+	reference_repository(&pull->session->reference, false, name);
+	for (size_t i = 0; i < pull->manifest->n_layers; i++)
+		if (layer_add_place(store, &pull->image->diff_ids[i], 0,
+				    &pull->manifest->layers[i], name, err) < 0)
+			return -1;
+	if (pull->nameless)
+		return 0;
 	if (blob_put(store, document->text.data, document->text.len, &digest, err) < 0)
 		return -1;
-	for (size_t i = 0; i < pull->manifest->n_layers; i++)
-		if (layer_add_blob(store, &pull->image->diff_ids[i], &pull->manifest->layers[i],
-				   err) < 0)
-			return -1;
 	if (store_sync(store, err) < 0 || image_record_put(store, &record, err) < 0)
 		return -1;
 	return image_tag(store, reference_format(&pull->session->reference, name), &record.id,
@@ -304,7 +316,7 @@ static int pull_image(struct pull *pull, json_t **ret_result, struct err *err)
 {
 	struct image_name name = { 0 };
 	struct image_record record;
-	bool current = is_current(pull, &name, &record);
+	bool current = !pull->nameless && is_current(pull, &name, &record);
 
 	if (current)
 		*ret_result = result(&record.id, &record.manifest.digest, &name.remote);
@@ -314,8 +326,10 @@ static int pull_image(struct pull *pull, json_t **ret_result, struct err *err)
 	image_free(steal_pointer(&pull->image));
 	if (resolve_manifest(pull, err) < 0 || fetch_config(pull, err) < 0)
 		return -1;
-	order_layers(pull);
-	if (session_each(pull->session, pull->n_order, fetch_layer, pull, err) < 0 ||
+	if (!pull->lazy)
+		order_layers(pull);
+	if ((!pull->lazy &&
+	     session_each(pull->session, SESSION_BLOBS, pull->n_order, fetch_layer, pull, err) < 0) ||
 	    record_image(pull, err) < 0)
 		return -1;
 	*ret_result = result(&pull->manifest->config.digest, &pull->document.digest,

@@ -17,6 +17,7 @@
 #include "registry/http.h"
 #include "registry/lenders.h"
 #include "registry/protocol.h"
+#include "registry/providers.h"
 #include "registry/remote.h"
 #include "registry/transfer.h"
 
@@ -32,6 +33,7 @@ struct push {
 	struct manifest *manifest; /* when the image has one of the right form already */
 	struct descriptor manifest_blob;
 	struct lenders lenders;
+	struct providers *providers; /* of layers that are not in the store */
 };
 
 static void push_release(struct push *push)
@@ -41,6 +43,7 @@ static void push_release(struct push *push)
 	image_free(push->image);
 	manifest_free(push->manifest);
 	lenders_release(&push->lenders);
+	providers_free(push->providers);
 }
 
 static int read_compression(const json_t *request, enum compression *ret_compression,
@@ -77,6 +80,7 @@ static int push_open(struct push *push, struct session *session, struct err *err
 		       (push->record.manifest.size > 0 &&
 			push->record.manifest.media == MEDIA_DOCKER_MANIFEST);
 	push->remote = remote_new(session, &push->places.items[0], true);
+	push->providers = providers_new(session);
 	return 0;
 }
 
@@ -127,15 +131,15 @@ static int send_layer(void *arg, size_t i, struct err *err)
 	else if (layer_blob(push->session->store, &image->diff_ids[i], push->compression, &blob,
 			    err) < 0)
 		return -1;
-	return blob_upload(push->session, push->remote, &blob,
-			   lenders_of(&push->lenders, &blob.digest), err);
+	return layer_upload(push->session, push->remote, &image->diff_ids[i], &blob, &push->lenders,
+			    push->providers, err);
 }
 
 static int send_blobs(struct push *push, struct err *err)
 {
 	struct descriptor config = { .digest = push->id };
 
-	if (session_each(push->session, push->image->n_layers, send_layer, push, err) < 0)
+	if (session_each(push->session, SESSION_BLOBS, push->image->n_layers, send_layer, push, err) < 0)
 		return -1;
 	if (!push->manifest && load_manifest(push, err) < 0)
 		return -1;
@@ -167,10 +171,7 @@ static int check_stored(struct push *push, const struct http_response *response,
 /* *ret_missing: the registry lost a blob since it was asked for it. */
 static int send_manifest(struct push *push, bool *ret_missing, struct err *err)
 {
-	struct http_request request = HTTP_REQUEST_INIT;
 	cleanup_response struct http_response response;
-	cleanup_free char *type = NULL, *suffix = NULL;
-	const char *headers[2] = { NULL };
 	cleanup_buf struct buf text;
 
 	http_response_init(&response);
@@ -178,14 +179,9 @@ static int send_manifest(struct push *push, bool *ret_missing, struct err *err)
 	*ret_missing = false;
 	if (blob_read(push->session->store, &push->manifest_blob.digest, &text, err) < 0)
 		return -1;
-	type = xasprintf("Content-Type: %s", media_name(push->manifest_blob.media));
-	suffix = xasprintf("manifests/%s", push->session->reference.tag);
-	headers[0] = type;
-	request.method = "PUT";
-	request.headers = headers;
-	request.body = text.data;
-	request.body_size = text.len;
-	if (remote_send(push->remote, suffix, &request, &response, err) < 0)
+	if (remote_put_manifest(push->remote, push->session->reference.tag,
+				media_name(push->manifest_blob.media), text.data, text.len,
+				&response, err) < 0)
 		return -1;
 	if (response.status == 200 || response.status == 201 || response.status == 202)
 		return check_stored(push, &response, err);
@@ -193,13 +189,26 @@ static int send_manifest(struct push *push, bool *ret_missing, struct err *err)
 	return remote_refuse(push->remote, "PUT", &response, err);
 }
 
+static int find_helpers(struct push *push, struct err *err)
+{
+	const struct reference *reference = &push->session->reference;
+	struct store *store = push->session->store;
+	const struct image *image = push->image;
+
+	if (lenders_find(store, reference, &push->lenders, err) < 0)
+		return -1;
+	for (size_t i = 0; i < image->n_layers; i++)
+		if (lenders_add(&push->lenders, store, reference, &image->diff_ids[i], err) < 0 ||
+		    providers_add(push->providers, &image->diff_ids[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int send_all(struct push *push, struct err *err)
 {
 	bool missing;
 
-	if (lenders_find(push->session->store, &push->session->reference, &push->lenders, err) <
-		    0 ||
-	    send_blobs(push, err) < 0)
+	if (find_helpers(push, err) < 0 || send_blobs(push, err) < 0)
 		return -1;
 	if (send_manifest(push, &missing, err) == 0)
 		return 0;

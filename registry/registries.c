@@ -390,6 +390,8 @@ int registries_places(const struct registries *registries, const struct referenc
 		rc = add_place(&places, name, registry && registry->insecure, false, err);
 	if (rc < 0)
 		return -1;
+	for (size_t i = 0; i < places.n; i++)
+		places.items[i].domain = xstrdup(reference->domain);
 	*ret_places = places;
 	places = (struct places){ 0 };
 	return 0;
@@ -400,6 +402,7 @@ void places_release(struct places *places)
 	for (size_t i = 0; i < places->n; i++) {
 		free(places->items[i].host);
 		free(places->items[i].repository);
+		free(places->items[i].domain);
 	}
 	free(places->items);
 	*places = (struct places){ 0 };

@@ -33,6 +33,7 @@ struct registries *registries_new(void);
 struct place {
 	char *host;	  /* "registry-1.docker.io", "localhost:5000" */
 	char *repository; /* the path on that host */
+	char *domain;	  /* of the name that was asked for */
 	bool insecure;
 	bool mirror;
 };

@@ -82,7 +82,7 @@ static char *address(const struct remote *remote, const char *suffix)
 	const char *query = remote->place->mirror ? "?ns=" : "";
 
 	return xasprintf("%s/v2/%s/%s%s%s", remote->origin, remote->place->repository, suffix,
-			 query, *query ? remote->session->reference.domain : "");
+			 query, *query ? remote->place->domain : "");
 }
 
 static int send_to(struct remote *remote, const char *suffix, struct http_request *request,
@@ -102,12 +102,14 @@ static int send_to(struct remote *remote, const char *suffix, struct http_reques
  * a request reaches whoever does not hold a certificate. (It is also quick: the system's
  * certificates, which take longer to read than a small image to fetch, are not needed.)
  */
-static int settle(struct remote *remote, struct err *err)
+int remote_settle(struct remote *remote, struct err *err)
 {
 	struct http_request request = HTTP_REQUEST_INIT;
 	cleanup_response struct http_response response;
 
 	http_response_init(&response);
+	if (remote->settled)
+		return 0;
 	request.method = "GET";
 	request.url = remote->origin;
 	request.reach = &remote->reach;
@@ -174,7 +176,8 @@ static int send_scoped(struct remote *remote, const char *suffix, const char *sc
 
 	request.reach = &remote->reach;
 	request.insecure = remote->insecure;
-	if (!remote->settled && settle(remote, err) < 0)
+	request.once |= remote->session->impatient;
+	if (remote_settle(remote, err) < 0)
 		return -1;
 	if (!suffix && is_foreign(remote, request.url, &request.foreign, err) < 0)
 		return -1;
@@ -352,4 +355,19 @@ int remote_head_manifest(struct remote *remote, const char *tag, const char *acc
 	*ret_known =
 		response.status == 200 && digest && digest_parse(digest, ret_digest, &ignored) == 0;
 	return 0;
+}
+
+int remote_put_manifest(struct remote *remote, const char *tag, const char *type, const char *text,
+			size_t len, struct http_response *response, struct err *err)
+{
+	cleanup_free char *header = xasprintf("Content-Type: %s", type);
+	cleanup_free char *suffix = xasprintf("manifests/%s", tag);
+	const char *headers[] = { header, NULL };
+	struct http_request request = HTTP_REQUEST_INIT;
+
+	request.method = "PUT";
+	request.headers = headers;
+	request.body = text;
+	request.body_size = len;
+	return remote_send(remote, suffix, &request, response, err);
 }

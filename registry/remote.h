@@ -26,6 +26,9 @@ void remote_free(struct remote *remote);
 
 const char *remote_host(const struct remote *remote);
 
+/* Find out the scheme, so that requests may run at the same time. */
+int remote_settle(struct remote *remote, struct err *err);
+
 /*
  * Send the request to .../v2/<repository>/<suffix>, or to request->url when suffix is NULL (with
  * authorization only on the registry's own origin). A 401 is answered by authorizing, once. The
@@ -69,6 +72,10 @@ int remote_get_manifest(struct remote *remote, const char *tag, const struct dig
  */
 int remote_head_manifest(struct remote *remote, const char *tag, const char *accept,
 			 struct digest *ret_digest, bool *ret_known, struct err *err);
+
+/* PUT manifests/<tag>: 0 for every complete answer, whatever its status. type: its media type. */
+int remote_put_manifest(struct remote *remote, const char *tag, const char *type, const char *text,
+			size_t len, struct http_response *response, struct err *err);
 
 DEFINE_CLEANUP(struct remote *, remote_free)
 

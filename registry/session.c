@@ -13,8 +13,6 @@
 #include "registry/http.h"
 #include "registry/protocol.h"
 
-#define LANES 4 /* blobs at once: what registries and disks are happy with */
-
 void session_write(struct session *session, const json_t *line)
 {
 	cleanup_free char *text = js_dump(line);
@@ -93,15 +91,15 @@ static int call(void *arg, size_t i, struct err *err)
 	return -1;
 }
 
-int session_each(struct session *session, size_t n, session_function *function, void *arg,
-		 struct err *err)
+int session_each(struct session *session, unsigned lanes, size_t n, session_function *function,
+		 void *arg, struct err *err)
 {
 	struct each each = { .session = session,
 			     .function = function,
 			     .arg = arg,
 			     .mutex = PTHREAD_MUTEX_INITIALIZER };
 
-	if (pool_each(LANES, n, call, &each, err) == 0)
+	if (pool_each(lanes, n, call, &each, err) == 0)
 		return 0;
 	*err = each.first;
 	return -1;

@@ -35,6 +35,7 @@ struct session {
 	struct reference reference;
 	const char *authfile; /* NULL: the usual places */
 	bool insecure;
+	bool impatient; /* what fails is not tried again: nobody depends on it */
 };
 
 /* One line. A reader that is gone ends the process: nobody wants the result any more. */
@@ -49,17 +50,23 @@ void session_named_event(struct session *session, enum transport_state state, co
 			 uint64_t current, uint64_t total);
 
 /*
- * Call function(arg, i) for each i below n, several at once. After a failure the others are
+ * Call function(arg, i) for each i below n, on so many lanes at once. After a failure the others are
  * cancelled, and the one that failed first is reported.
  */
 typedef int session_function(void *arg, size_t i, struct err *err);
-int session_each(struct session *session, size_t n, session_function *function, void *arg,
-		 struct err *err);
+int session_each(struct session *session, unsigned lanes, size_t n, session_function *function,
+		 void *arg, struct err *err);
+
+#define SESSION_BLOBS	  4  /* lanes for blobs: what registries and disks are happy with */
+#define SESSION_DOCUMENTS 16 /* lanes for what is small: it is waiting that takes time */
 
 /* The operations; each returns the object that is the result. */
 int resolve_run(struct session *session, json_t **ret_result, struct err *err);
 int pull_run(struct session *session, json_t **ret_result, struct err *err);
 int push_run(struct session *session, json_t **ret_result, struct err *err);
 int fetch_run(struct session *session, json_t **ret_result, struct err *err);
+int layers_run(struct session *session, json_t **ret_result, struct err *err);
+int get_tags_run(struct session *session, json_t **ret_result, struct err *err);
+int put_tags_run(struct session *session, json_t **ret_result, struct err *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "layers/layer.h"
 #include "layers/store.h"
 #include "registry/call.h"
 #include "registry/protocol.h"
@@ -16,14 +17,15 @@ static void set_text(json_t *object, const char *key, const char *text)
 		json_object_set_new(object, key, json_string(text));
 }
 
-static json_t *make_request(const struct transport_options *options, const char *op,
-			    const struct reference *reference)
+json_t *helper_request(const struct transport_options *options, const char *op,
+		       const struct reference *reference)
 {
 	char name[REFERENCE_TEXT_MAX];
 	json_t *request = json_object();
 
 	set_text(request, "op", op);
-	set_text(request, "reference", reference_format(reference, name));
+	if (reference)
+		set_text(request, "reference", reference_format(reference, name));
 	set_text(request, "authfile", options->authfile);
 	set_text(request, "registries_conf", options->registries_conf);
 	if (options->insecure)
@@ -34,7 +36,7 @@ static json_t *make_request(const struct transport_options *options, const char 
 int transport_resolve(const struct transport_options *options, struct store *store,
 		      const struct reference *reference, struct digest *ret_digest, struct err *err)
 {
-	cleanup_json json_t *request = make_request(options, OP_RESOLVE, reference);
+	cleanup_json json_t *request = helper_request(options, OP_RESOLVE, reference);
 	cleanup_json json_t *result = NULL;
 
 	if (helper_call(options, store, request, NULL, NULL, &result, err) < 0)
@@ -42,11 +44,11 @@ int transport_resolve(const struct transport_options *options, struct store *sto
 	return js_digest(result, "digest", ret_digest, err);
 }
 
-int transport_pull(const struct transport_options *options, struct store *store,
-		   const struct reference *reference, transport_listener *listener, void *arg,
-		   struct transport_image *ret_image, struct err *err)
+static int pull(const struct transport_options *options, struct store *store,
+		const struct reference *reference, bool nameless, transport_listener *listener,
+		void *arg, struct transport_image *ret_image, struct err *err)
 {
-	cleanup_json json_t *request = make_request(options, OP_PULL, reference);
+	cleanup_json json_t *request = helper_request(options, OP_PULL, reference);
 	cleanup_json json_t *result = NULL;
 	struct transport_image image;
 	char platform[PLATFORM_TEXT_MAX];
@@ -56,6 +58,10 @@ int transport_pull(const struct transport_options *options, struct store *store,
 	if (store_layer_max(store))
 		json_object_set_new(request, "layer_max",
 				    json_integer((json_int_t)store_layer_max(store)));
+	if (options->lazy || nameless)
+		json_object_set_new(request, "lazy", json_true());
+	if (nameless)
+		json_object_set_new(request, "nameless", json_true());
 	if (helper_call(options, store, request, listener, arg, &result, err) < 0)
 		return -1;
 	if (js_digest(result, "id", &image.id, err) < 0 ||
@@ -66,13 +72,46 @@ int transport_pull(const struct transport_options *options, struct store *store,
 	return 0;
 }
 
+int transport_pull(const struct transport_options *options, struct store *store,
+		   const struct reference *reference, transport_listener *listener, void *arg,
+		   struct transport_image *ret_image, struct err *err)
+{
+	return pull(options, store, reference, false, listener, arg, ret_image, err);
+}
+
+int transport_peek(const struct transport_options *options, struct store *store,
+		   const struct reference *reference, struct transport_image *ret_image,
+		   struct err *err)
+{
+	return pull(options, store, reference, true, NULL, NULL, ret_image, err);
+}
+
+int transport_fetch_layers(const struct transport_options *options, struct store *store,
+			   const struct digest *diff_ids, size_t n, transport_listener *listener,
+			   void *arg, struct err *err)
+{
+	cleanup_json json_t *request = helper_request(options, OP_LAYERS, NULL);
+	cleanup_json json_t *result = NULL;
+	json_t *missing = json_array();
+	char text[DIGEST_TEXT_MAX];
+
+	json_object_set_new(request, "diff_ids", missing);
+	for (size_t i = 0; i < n; i++)
+		if (!layer_present(store, &diff_ids[i]))
+			json_array_append_new(missing,
+					      json_string(digest_format(&diff_ids[i], text)));
+	if (!json_array_size(missing))
+		return 0;
+	return helper_call(options, store, request, listener, arg, &result, err);
+}
+
 int transport_push(const struct transport_options *options, struct store *store,
 		   const struct digest *id, const struct reference *reference,
 		   transport_listener *listener, void *arg, struct descriptor *ret_manifest,
 		   struct err *err)
 {
 	static const char *const compressions[] = PROTOCOL_COMPRESSIONS;
-	cleanup_json json_t *request = make_request(options, OP_PUSH, reference);
+	cleanup_json json_t *request = helper_request(options, OP_PUSH, reference);
 	cleanup_json json_t *result = NULL;
 	struct descriptor manifest = { 0 };
 	char text[DIGEST_TEXT_MAX];

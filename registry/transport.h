@@ -29,6 +29,7 @@ struct transport_options {
 	const struct platform *platform; /* pull: NULL for the host's */
 	enum compression compression;	 /* push: for layers that have no blob yet */
 	bool docker_format;		 /* push: docker media types instead of OCI's */
+	bool lazy; /* pull: layers stay where they are until transport_fetch_layers() */
 };
 
 enum transport_state {
@@ -70,6 +71,23 @@ int transport_pull(const struct transport_options *options, struct store *store,
 		   const struct reference *reference, transport_listener *listener, void *arg,
 		   struct transport_image *ret_image, struct err *err);
 
+/*
+ * The same, lazily, for somebody who wants to read the image's config, a blob of the store
+ * afterwards: the image gets neither record nor name. What fails is not tried again.
+ */
+int transport_peek(const struct transport_options *options, struct store *store,
+		   const struct reference *reference, struct transport_image *ret_image,
+		   struct err *err);
+
+/*
+ * Fetch the layers that are not in the store from where they can be had; nothing is started when
+ * all are here. Errors as transport_pull(). Their blobs have the right digest then; whether that is
+ * right for the diff_id shows when they are read.
+ */
+int transport_fetch_layers(const struct transport_options *options, struct store *store,
+			   const struct digest *diff_ids, size_t n, transport_listener *listener,
+			   void *arg, struct err *err);
+
 /* Push an image of the store under the reference (which has a tag). Layers are compressed first
  * where they have no blob yet. *ret_manifest names what the registry now has. */
 int transport_push(const struct transport_options *options, struct store *store,
@@ -105,6 +123,48 @@ int transport_fetch(const struct transport_options *options, struct store *store
 		    const struct transport_url *url, transport_listener *listener, void *arg,
 		    struct transport_file *ret_file, struct err *err);
 void transport_file_release(struct transport_file *file);
+
+/* --- manifests by tag (tagged.c, layout_tags.c) ------------------------------------------------
+ *
+ * Small artifacts for shared caches: OCI manifests of a config that is "{}" and one layer, each under
+ * a tag. What they say is the caller's business. They are in a repository of a registry or in an OCI
+ * layout, a directory.
+ */
+
+#define TAG_TEXT_MAX (32 * 1024) /* bytes of a manifest */
+
+struct tagged {
+	const char *tag;
+	char *text; /* the manifest; of get: the caller's to free, NULL when there is none, "" when
+		     * it is too long */
+
+	/* put: its layer, which is in the store or can be had; a zero diff_id: none, then the layer is
+	 * "{}" as well */
+	struct digest diff_id;
+	struct descriptor blob;
+	bool replace; /* put: also when the tag is there */
+};
+
+/*
+ * Ask for all of them at once. Failures are those of the registry: what fails is not tried again.
+ */
+int transport_get_tags(const struct transport_options *options, struct store *store,
+		       const struct reference *reference, struct tagged *tags, size_t n,
+		       struct err *err);
+
+/* Send those that are not there, and of their layers what the registry lacks. */
+int transport_put_tags(const struct transport_options *options, struct store *store,
+		       const struct reference *reference, const struct tagged *tags, size_t n,
+		       transport_listener *listener, void *arg, struct err *err);
+
+/* The same for a layout, whose index.json is replaced once. */
+int layout_get_tags(int dir_fd, struct tagged *tags, size_t n, struct err *err);
+int layout_put_tags(struct store *store, int dir_fd, const struct tagged *tags, size_t n,
+		    struct err *err);
+
+/* Take a layer of it into the store. ERR_CORRUPT when it is not what the names say. */
+int layout_take_layer(struct store *store, int dir_fd, const struct descriptor *blob,
+		      const struct digest *diff_id, struct err *err);
 
 /* --- OCI layouts (registry/layout.c) ----------------------------------------------------------- */
 

@@ -22,6 +22,8 @@
 #include "layers/media.h"
 #include "layers/store.h"
 #include "registry/http.h"
+#include "registry/lenders.h"
+#include "registry/providers.h"
 #include "registry/remote.h"
 #include "registry/retry.h"
 #include "registry/session.h"
@@ -216,6 +218,22 @@ static enum outcome judge(struct upload *upload, const struct http_response *res
 		       : OUTCOME_FAILED;
 }
 
+/* Only now: what the registry has, or is lent, need not be in the store. */
+static int open_bytes(struct upload *upload, struct err *err)
+{
+	cleanup_fd int fd = -1;
+	uint64_t size;
+
+	if (blob_open(upload->session->store, &upload->blob->digest, &fd, &size, err) < 0)
+		return -1;
+	if (size != upload->blob->size)
+		return err_set(err, ERR_CORRUPT, "blob %s in the store has %llu bytes, not %llu",
+			       upload->digest, (unsigned long long)size,
+			       (unsigned long long)upload->blob->size);
+	upload->fd = steal_fd(&fd);
+	return 0;
+}
+
 static enum outcome run_session(struct upload *upload, struct err *err)
 {
 	cleanup_response struct http_response response;
@@ -225,6 +243,8 @@ static enum outcome run_session(struct upload *upload, struct err *err)
 	http_response_init(&response);
 	if (is_mounted(upload, &url))
 		return OUTCOME_DONE;
+	if (upload->fd < 0 && open_bytes(upload, err) < 0)
+		return OUTCOME_FAILED;
 	if (!url && open_session(upload, &url, err) < 0)
 		return OUTCOME_FAILED;
 	if (upload->patch) {
@@ -269,9 +289,8 @@ int blob_upload(struct session *session, struct remote *remote, const struct des
 				 .blob = blob,
 				 .fd = -1,
 				 .mount_from = mount_from };
-	cleanup_fd int fd = -1;
-	uint64_t size;
 	bool has;
+	int rc;
 
 	digest_format(&blob->digest, upload.digest);
 	session_event(session, TRANSPORT_WAITING, &blob->digest, 0, blob->size);
@@ -281,15 +300,26 @@ int blob_upload(struct session *session, struct remote *remote, const struct des
 		session_event(session, TRANSPORT_EXISTS, &blob->digest, blob->size, blob->size);
 		return 0;
 	}
-	if (blob_open(session->store, &blob->digest, &fd, &size, err) < 0)
-		return -1;
-	if (size != blob->size)
-		return err_set(err, ERR_CORRUPT, "blob %s in the store has %llu bytes, not %llu",
-			       upload.digest, (unsigned long long)size,
-			       (unsigned long long)blob->size);
-	upload.fd = fd;
-	if (send_blob(&upload, err) < 0)
+	rc = send_blob(&upload, err);
+	file_close_at(&upload.fd);
+	if (rc < 0)
 		return -1;
 	session_event(session, TRANSPORT_DONE, &blob->digest, blob->size, blob->size);
 	return 0;
+}
+
+int layer_upload(struct session *session, struct remote *remote, const struct digest *diff_id,
+		 const struct descriptor *blob, const struct lenders *lenders,
+		 struct providers *providers, struct err *err)
+{
+	const char *lender = lenders_of(lenders, &blob->digest);
+
+	if (blob_upload(session, remote, blob, lender, err) == 0)
+		return 0;
+	if (err->kind != ERR_NOT_FOUND || blob_exists(session->store, &blob->digest, NULL))
+		return -1;
+	err_clear(err);
+	return providers_fetch(providers, diff_id, &blob->digest, err) < 0
+		       ? -1
+		       : blob_upload(session, remote, blob, NULL, err);
 }

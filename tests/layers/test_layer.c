@@ -244,7 +244,7 @@ static void test_layer__a_blob_that_lies_does_not_pass(void **state)
 	struct sink_digest sink;
 
 	(void)layer;
-	OK(layer_add_blob(fixture->store, &diff_id, &blob, &fixture->err));
+	OK(layer_add_place(fixture->store, &diff_id, 0, &blob, "r.test/x", &fixture->err));
 	sink_digest_init(&sink, NULL);
 	assert_int_equal(layer_stream(fixture->store, &diff_id, &sink.sink, &fixture->err), -1);
 	assert_int_equal(fixture->err.kind, ERR_CORRUPT);
@@ -258,23 +258,81 @@ static void test_layer__absent_layers_are_not_found(void **state)
 {
 	struct fixture *fixture = *state;
 	struct digest diff_id = { { 9 } };
-	struct descriptor blob = { MEDIA_OCI_LAYER_GZIP, { { 8 } }, 100 };
+	struct descriptor blob;
 	struct sink_digest sink;
 
 	sink_digest_init(&sink, NULL);
-	for (unsigned i = 0; i < 2; i++) {
-		assert_false(layer_present(fixture->store, &diff_id));
-		assert_int_equal(layer_size(fixture->store, &diff_id), 0);
-		assert_int_equal(layer_blob(fixture->store, &diff_id, COMPRESSION_GZIP, &blob,
-					    &fixture->err),
-				 -1);
-		assert_int_equal(fixture->err.kind, ERR_NOT_FOUND);
-		assert_int_equal(layer_stream(fixture->store, &diff_id, &sink.sink, &fixture->err),
-				 -1);
-		assert_int_equal(fixture->err.kind, ERR_NOT_FOUND);
-		/* known, but not here */
-		OK(layer_add_blob(fixture->store, &diff_id, &blob, &fixture->err));
+	assert_false(layer_present(fixture->store, &diff_id));
+	assert_false(layer_known(fixture->store, &diff_id));
+	assert_int_equal(layer_size(fixture->store, &diff_id), 0);
+	assert_int_equal(layer_blob(fixture->store, &diff_id, COMPRESSION_GZIP, &blob,
+				    &fixture->err),
+			 -1);
+	assert_int_equal(fixture->err.kind, ERR_NOT_FOUND);
+	assert_int_equal(layer_stream(fixture->store, &diff_id, &sink.sink, &fixture->err), -1);
+	assert_int_equal(fixture->err.kind, ERR_NOT_FOUND);
+}
+
+static void test_layer__a_layer_that_is_elsewhere_is_known_and_not_present(void **state)
+{
+	struct fixture *fixture = *state;
+	struct digest diff_id = { { 9 } };
+	struct descriptor blob = { MEDIA_OCI_LAYER_GZIP, { { 8 } }, 100 }, got;
+	struct layer_places places;
+	struct sink_digest sink;
+
+	sink_digest_init(&sink, NULL);
+	OK(layer_add_place(fixture->store, &diff_id, 1536, &blob, "r.test/x", &fixture->err));
+	OK(layer_add_place(fixture->store, &diff_id, 0, &blob, "r.test/y", &fixture->err));
+	OK(layer_add_place(fixture->store, &diff_id, 0, &blob, "r.test/x", &fixture->err));
+	assert_true(layer_known(fixture->store, &diff_id));
+	assert_false(layer_present(fixture->store, &diff_id));
+	assert_int_equal(layer_size(fixture->store, &diff_id), 1536);
+	assert_int_equal(layer_stream(fixture->store, &diff_id, &sink.sink, &fixture->err), -1);
+	assert_int_equal(fixture->err.kind, ERR_NOT_FOUND);
+	OK(layer_blob(fixture->store, &diff_id, COMPRESSION_ZSTD, &got, &fixture->err));
+	assert_true(digest_equal(&got.digest, &blob.digest));
+	OK(layer_places_read(fixture->store, &diff_id, &places, &fixture->err));
+	assert_int_equal(places.n, 2);
+	assert_string_equal(places.v[0].repository, "r.test/x"); /* the newest */
+	assert_string_equal(places.v[1].repository, "r.test/y");
+	assert_true(digest_equal(&places.v[1].blob.digest, &blob.digest));
+	layer_places_release(&places);
+}
+
+static void test_layer__places_of_a_layer_are_few(void **state)
+{
+	struct fixture *fixture = *state;
+	struct digest diff_id = { { 9 } };
+	struct descriptor blob = { MEDIA_OCI_LAYER_GZIP, { { 8 } }, 100 };
+	struct layer_places places;
+
+	for (unsigned i = 0; i < 50; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "r.test/x%u", i);
+		OK(layer_add_place(fixture->store, &diff_id, 0, &blob, name, &fixture->err));
 	}
+	OK(layer_places_read(fixture->store, &diff_id, &places, &fixture->err));
+	assert_int_equal(places.n, 4);
+	assert_string_equal(places.v[0].repository, "r.test/x49");
+	layer_places_release(&places);
+}
+
+static void test_layer__a_layer_under_a_wrong_name_is_forgotten(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer sound = make_layer(fixture, "truth"), lie = make_layer(fixture, "a lie");
+	struct digest diff_id = { { 7 } };
+	struct descriptor blob = { MEDIA_OCI_LAYER, lie.diff_id, lie.size };
+
+	OK(layer_add_place(fixture->store, &diff_id, 0, &blob, "r.test/x", &fixture->err));
+	assert_true(layer_present(fixture->store, &diff_id));
+	assert_true(layer_distrust(fixture->store, &diff_id));
+	assert_false(layer_known(fixture->store, &diff_id));
+	assert_false(layer_distrust(fixture->store, &sound.diff_id));
+	assert_true(layer_present(fixture->store, &sound.diff_id));
+	assert_false(layer_distrust(fixture->store, &(struct digest){ { 1 } }));
 }
 
 static void test_layer__a_forgotten_layer_leaves_nothing(void **state)
@@ -303,6 +361,9 @@ int main(void)
 		TEST(the_wrong_layer_is_not_taken),
 		TEST(a_blob_that_lies_does_not_pass),
 		TEST(absent_layers_are_not_found),
+		TEST(a_layer_that_is_elsewhere_is_known_and_not_present),
+		TEST(places_of_a_layer_are_few),
+		TEST(a_layer_under_a_wrong_name_is_forgotten),
 		TEST(a_forgotten_layer_leaves_nothing),
 	};
 
