@@ -122,9 +122,11 @@ static const struct copy_case cases[] = {
 	  .error = "COPY zzzzzz: \"zzzzzz\" not found in the build context" },
 	{ "missing with a suggestion", "d srcs 755\nf srcs/main.c 644 A",
 	  .patterns = { "srcs/mian.c" }, .dest = "/x", .error = "did you mean \"srcs/main.c\"?" },
+	{ "missing below a suggestion", "d srcs 755\nf srcs/main.c 644 A",
+	  .patterns = { "src/main.c" }, .dest = "/x", .error = "did you mean \"srcs/main.c\"?" },
 	{ "missing because ignored", "f a.conf 644 A", "# c\n\n\n*.conf\n",
 	  .patterns = { "a.conf" }, .dest = "/x",
-	  .error = "not found in the build context; .dockerignore:4 \"*.conf\" excludes it" },
+	  .error = "not found in the build context; .dockerignore:4 `*.conf` excludes it" },
 	{ "no pattern may be the root of ADD", "f a 644 A", .patterns = { "b" }, .dest = "/x",
 	  .add = true, .error = "ADD b: " },
 	/* 8: attributes */
