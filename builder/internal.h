@@ -292,6 +292,9 @@ void stage_copy_costs(struct stage *stage, const struct stage *base);
 int stage_save_costs(struct store *store, const struct stage *stage, const struct digest *id,
 		     struct err *err);
 
+/* The value that --secret gives to the id, the last one given, or NULL. */
+const struct build_secret *secret_find(const struct build_options *options, const char *id);
+
 /* --- steps: one function per instruction, in a table (step.c) */
 
 typedef int step_function(struct builder *builder, struct stage *stage,

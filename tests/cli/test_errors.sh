@@ -11,7 +11,6 @@ touch file app.conf dir/main.c secret/key
 printf '# rules\n\n*.log\n*.conf\nsecret\n!secret/ok\n' >.dockerignore
 failed=0
 
-
 check() { # name [option...]: the Dockerfile, a line "---" and what is said come from standard input
 	name=$1
 	shift
