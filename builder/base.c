@@ -121,6 +121,18 @@ static int find_or_pull(struct stage *stage, const struct reference *reference,
 	return image_load(store, ret_id, ret_image, err);
 }
 
+/* Who mistypes the name of a stage asks for an image that nobody has. */
+static int not_loaded(const struct builder *builder, const struct dockerfile *dockerfile,
+		      struct range where, const char *name, const struct err *why, struct err *err)
+{
+	const char *near = plan_near_stage(builder->plan, name, where.start.line);
+
+	if (!near)
+		return dockerfile_error(dockerfile, where, why->kind, err, "%s", why->message);
+	return dockerfile_error(dockerfile, where, why->kind, err,
+				"%s (did you mean the stage %s?)", why->message, near);
+}
+
 int base_load(struct stage *stage, struct range where, const char *name, struct digest *ret_id,
 	      struct image **ret_image, struct err *err)
 {
@@ -135,7 +147,7 @@ int base_load(struct stage *stage, struct range where, const char *name, struct 
 		return dockerfile_error(dockerfile, where, ERR_INVALID, err, "%s: %s", name,
 					why.message);
 	if (find_or_pull(stage, &reference, ret_id, ret_image, &why) < 0)
-		return dockerfile_error(dockerfile, where, why.kind, err, "%s", why.message);
+		return not_loaded(builder, dockerfile, where, name, &why, err);
 	if (!platform_match(platform, &(*ret_image)->platform))
 		builder_warn(builder, "%s is for %s, not for %s", name,
 			     platform_format(&(*ret_image)->platform, have),

@@ -193,29 +193,57 @@ static const char *where(const struct copy *copy, char text[256])
 	return text;
 }
 
-/* A name like the one that is missing, next to where it should be. */
-static const char *near_match(struct copy *copy, const char *path)
+/* A name in the directory that is like this one, or NULL. */
+static const char *near_name(struct copy *copy, struct node *dir, const char *name)
 {
-	const char *slash = strrchr(path, '/');
-	cleanup_free char *parent = xstrndup(path, slash ? (size_t)(slash - path) : 0);
 	cleanup_free const char **names = NULL;
-	struct source *source = copy->request.source;
 	struct err ignored = ERR_INIT;
-	struct node *dir;
-	const char *found;
 	size_t n = 0;
 
-	if (source_lookup(source, &source->root, parent, true, &dir, &ignored) < 0 || !dir ||
-	    !S_ISDIR(dir->mode) || node_load(source, dir, &ignored) < 0)
+	if (!S_ISDIR(dir->mode) || node_load(copy->request.source, dir, &ignored) < 0)
 		return NULL;
 	names = xmalloc((dir->n_children + 1) * sizeof(*names));
 	for (size_t i = 0; i < dir->n_children; i++)
 		if (!dir->children[i].hidden)
 			names[n++] = dir->children[i].name;
-	found = suggest(slash ? slash + 1 : path, names, n);
-	if (!found || !slash)
-		return found;
-	return arena_printf(copy->arena, "%s/%s", parent, found);
+	return suggest(name, names, n);
+}
+
+static struct node *look_up(struct copy *copy, const char *path)
+{
+	struct source *source = copy->request.source;
+	struct err ignored = ERR_INIT;
+	struct node *node;
+
+	return source_lookup(source, &source->root, path, true, &node, &ignored) < 0 ? NULL : node;
+}
+
+/* The path with its first component that is missing replaced by one like it, NULL when there is
+ * none, or when the rest is not there either. */
+static const char *near_match(struct copy *copy, const char *path)
+{
+	struct node *dir = look_up(copy, "");
+	const char *at = path;
+
+	while (dir) {
+		size_t len = strcspn(at, "/"), before = (size_t)(at - path);
+		cleanup_free char *prefix = xstrndup(path, before + len);
+		cleanup_free char *name = xstrndup(at, len);
+		struct node *next = look_up(copy, prefix);
+		const char *near;
+
+		if (next && at[len]) {
+			dir = next;
+			at += len + 1;
+			continue;
+		}
+		near = near_name(copy, dir, name);
+		if (near)
+			near = arena_printf(copy->arena, "%.*s%s%s", (int)before, path, near,
+					    at + len);
+		return near && look_up(copy, near) ? near : NULL;
+	}
+	return NULL;
 }
 
 static int not_found(struct copy *copy, const char *pattern, const char *path, struct err *err)
@@ -230,7 +258,7 @@ static int not_found(struct copy *copy, const char *pattern, const char *path, s
 		where(copy, text));
 	if (ignore && ignore_excludes(ignore, path, &line) && line)
 		return err_set(err, ERR_NOT_FOUND,
-			       "%s %s: \"%s\" not found in %s; %s:%u \"%s\" excludes it", keyword,
+			       "%s %s: \"%s\" not found in %s; %s:%u `%s` excludes it", keyword,
 			       pattern, pattern, where(copy, text), ignore_name(ignore), line,
 			       ignore_rule(ignore, line));
 	near = near_match(copy, path);

@@ -81,6 +81,7 @@ static int ask(const struct fetch *fetch, struct transport_file *known, struct e
 {
 	const struct build_options *options = fetch->options;
 	bool again = digest_is_zero(&known->digest) || options->no_cache;
+	cleanup_with(remote_forget) char *authorization = NULL;
 	struct transport_url url = {
 		.url = fetch->url,
 		.etag = again ? NULL : known->etag,
@@ -91,7 +92,10 @@ static int ask(const struct fetch *fetch, struct transport_file *known, struct e
 	struct transport_file file;
 
 	if (remote_allowed(options, shown, err) < 0 ||
-	    transport_fetch(&options->transport, options->store, &url, fetch->listener, fetch->arg,
+	    remote_authorization(options, fetch->url, false, &authorization, err) < 0)
+		return -1;
+	url.authorization = authorization;
+	if (transport_fetch(&options->transport, options->store, &url, fetch->listener, fetch->arg,
 			    &file, err) < 0)
 		return -1;
 	if (file.unchanged) {

@@ -6,7 +6,9 @@
  *     prompt, no hook, no template. Of the user's environment only what reaches a remote is kept.
  *  2. The remote's URL is configuration, not an argument: it is no option whatever it begins with,
  *     and nobody sees it in a list of processes.
- *  3. Only the protocols that a Dockerfile may name work, in submodules and redirects too; never
+ *  3. A secret for the repository is configuration, too, for its origin alone; with one, no
+ *     redirect is followed, which could carry it away.
+ *  4. Only the protocols that a Dockerfile may name work, in submodules and redirects too; never
  *     a path, never a command (ext::).
  */
 #include <errno.h>
@@ -67,7 +69,16 @@ static void add_setting(struct strv *env, size_t i, const char *key, const char 
 	strv_addf(env, "GIT_CONFIG_VALUE_%zu=%s", i, value);
 }
 
-static void make_environment(const struct git *git, struct strv *ret_env)
+/* Scheme and host of the URL, as the key of a setting for what is below them. */
+static char *header_key(const char *url)
+{
+	size_t scheme = strcspn(url, ":") + 3;
+	size_t host = strcspn(url + scheme, "/?#");
+
+	return xasprintf("http.%.*s/.extraHeader", (int)(scheme + host), url);
+}
+
+static void make_environment(const struct git *git, const char *authorization, struct strv *ret_env)
 {
 	bool http = !strncasecmp(git->place->url, "http://", 7);
 	size_t n = 0;
@@ -89,6 +100,14 @@ static void make_environment(const struct git *git, struct strv *ret_env)
 	for (; n < ARRAY_SIZE(settings); n++)
 		add_setting(ret_env, n, settings[n][0], settings[n][1]);
 	add_setting(ret_env, n++, "remote.origin.url", git->place->url);
+	if (authorization) {
+		cleanup_free char *key = header_key(git->place->url);
+		cleanup_free char *header = xasprintf("Authorization: %s", authorization);
+
+		add_setting(ret_env, n++, key, header);
+		add_setting(ret_env, n++, "http.followRedirects", "false");
+		explicit_bzero(header, strlen(header));
+	}
 	strv_addf(ret_env, "GIT_CONFIG_COUNT=%zu", n);
 }
 
@@ -97,16 +116,19 @@ static int spawn(const struct git *git, int dir_fd, const char *const *args, int
 {
 	cleanup_strv struct strv argv = STRV_INIT;
 	cleanup_strv struct strv env = STRV_INIT;
+	cleanup_with(remote_forget) char *authorization = NULL;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
 	mode_t mask;
 	int rc;
 
+	if (remote_authorization(git->options, git->place->url, true, &authorization, err) < 0)
+		return -1;
 	strv_add(&argv, "git");
 	for (size_t i = 0; args[i]; i++)
 		strv_add(&argv, args[i]);
-	make_environment(git, &env);
+	make_environment(git, authorization, &env);
 	sigemptyset(&none);
 	sigfillset(&all);
 	sigdelset(&all, SIGKILL);

@@ -102,6 +102,9 @@ void plan_free(struct plan *plan);
 /* Put named contexts in the place of the stages and base images of their names. */
 void plan_use_contexts(struct plan *plan, const struct named_list *contexts);
 
+/* The name of a stage above that line that is like this one, or NULL. */
+const char *plan_near_stage(const struct plan *plan, const char *name, unsigned line);
+
 /* The stage that a --from or from= means when used in stage `before`: by name or number, only
  * earlier ones. False when it names none (then it is an image). */
 bool plan_find_stage(const struct plan *plan, const char *name, size_t before, size_t *ret_index);
@@ -338,6 +341,9 @@ int epoch_find(const struct builder *builder, bool *ret_given, int64_t *ret_epoc
  * epoch, and in its own layers nothing is later. What is the base's stays.
  */
 int epoch_apply(struct builder *builder, struct stage *stage, int64_t epoch, struct err *err);
+
+/* The value that --secret gives to the id, the last one given, or NULL. */
+const struct build_secret *secret_find(const struct build_options *options, const char *id);
 
 /* --- steps: one function per instruction, in a table (step.c) */
 

@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-static const struct build_secret *find(const struct build_options *options, const char *id)
+const struct build_secret *secret_find(const struct build_options *options, const char *id)
 {
 	for (size_t i = options->n_secrets; i-- > 0;)
 		if (!strcmp(options->secrets[i].id, id))
@@ -51,7 +51,7 @@ int mount_secret_open(struct step_mounts *mounts, struct step_mount *mount, stru
 {
 	const struct build_options *options = mounts->builder->options;
 	const struct mount_request *request = &mount->request;
-	const struct build_secret *secret = find(options, request->id);
+	const struct build_secret *secret = secret_find(options, request->id);
 	struct sandbox_mount *file;
 
 	if (!secret) {

@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,19 +154,25 @@ bool plan_find_stage(const struct plan *plan, const char *name, size_t before, s
 	return true;
 }
 
-static int choose_target(struct plan *plan, const char *target, struct err *err)
+const char *plan_near_stage(const struct plan *plan, const char *name, unsigned line)
 {
 	const char *names[64];
-	const char *near;
 	size_t n = 0;
+
+	for (size_t i = 0; i < plan->n_stages && n < ARRAY_SIZE(names); i++)
+		if (plan->stages[i].name && plan->stages[i].from->range.start.line < line)
+			names[n++] = plan->stages[i].name;
+	return suggest(name, names, n);
+}
+
+static int choose_target(struct plan *plan, const char *target, struct err *err)
+{
+	const char *near;
 
 	plan->target = plan->n_stages - 1;
 	if (!target || !*target || plan_find_stage(plan, target, plan->n_stages, &plan->target))
 		return 0;
-	for (size_t i = 0; i < plan->n_stages && n < ARRAY_SIZE(names); i++)
-		if (plan->stages[i].name)
-			names[n++] = plan->stages[i].name;
-	near = suggest(target, names, n);
+	near = plan_near_stage(plan, target, UINT_MAX);
 	return err_set(err, ERR_NOT_FOUND, "%s: target stage \"%s\" could not be found%s%s%s",
 		       plan->dockerfile->name, target, near ? " (did you mean " : "",
 		       near ? near : "", near ? "?)" : "");

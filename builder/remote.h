@@ -55,6 +55,17 @@ bool git_is_commit(const char *text);
  * anything is sent. */
 int remote_allowed(const struct build_options *options, const char *who, struct err *err);
 
+/* --- remote_auth.c ------------------------------------------------------------------------------- */
+
+/*
+ * The value of Authorization that the build's secrets have for the URL of a file or a repository,
+ * or NULL. ERR_INVALID when it cannot be one. To be freed with remote_forget().
+ */
+int remote_authorization(const struct build_options *options, const char *url, bool git,
+			 char **ret_value, struct err *err);
+void remote_forget(char *value); /* NULL is fine */
+DEFINE_CLEANUP(char *, remote_forget)
+
 /* --- git_run.c: the program ---------------------------------------------------------------------- */
 
 struct git {

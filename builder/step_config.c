@@ -384,14 +384,15 @@ int step_user(struct builder *builder, struct stage *stage, const struct instruc
 	return 0;
 }
 
+static const char *const signal_names[] = {
+	"ABRT", "ALRM",	  "BUS",   "CHLD", "CONT", "FPE",  "HUP",  "ILL",   "INT",
+	"IO",	"KILL",	  "PIPE",  "POLL", "PROF", "PWR",  "QUIT", "SEGV",  "STKFLT",
+	"STOP", "SYS",	  "TERM",  "TRAP", "TSTP", "TTIN", "TTOU", "URG",   "USR1",
+	"USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "CLD",  "IOT",  "RTMIN", "RTMAX",
+};
+
 static bool valid_signal(const char *text)
 {
-	static const char *const names[] = {
-		"ABRT", "ALRM",	  "BUS",   "CHLD", "CONT", "FPE",  "HUP",  "ILL",   "INT",
-		"IO",	"KILL",	  "PIPE",  "POLL", "PROF", "PWR",  "QUIT", "SEGV",  "STKFLT",
-		"STOP", "SYS",	  "TERM",  "TRAP", "TSTP", "TTIN", "TTOU", "URG",   "USR1",
-		"USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "CLD",  "IOT",  "RTMIN", "RTMAX",
-	};
 	char *end;
 
 	if (isdigit((unsigned char)*text)) {
@@ -401,8 +402,8 @@ static bool valid_signal(const char *text)
 	}
 	if (!strncasecmp(text, "SIG", 3))
 		text += 3;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (!strcasecmp(text, names[i]))
+	for (size_t i = 0; i < ARRAY_SIZE(signal_names); i++)
+		if (!strcasecmp(text, signal_names[i]))
 			return true;
 	if (!strncasecmp(text, "RTMIN+", 6) || !strncasecmp(text, "RTMAX-", 6)) {
 		unsigned long number = strtoul(text + 6, &end, 10);
@@ -410,6 +411,20 @@ static bool valid_signal(const char *text)
 		return isdigit((unsigned char)text[6]) && !*end && number < 32;
 	}
 	return false;
+}
+
+static int bad_signal(const struct builder *builder, const struct word *word, const char *text,
+		      struct err *err)
+{
+	bool prefixed = !strncasecmp(text, "SIG", 3);
+	const char *near =
+		suggest(text + (prefixed ? 3 : 0), signal_names, ARRAY_SIZE(signal_names));
+
+	if (!near)
+		return dockerfile_error(builder->dockerfile, word->range, ERR_INVALID, err,
+					"invalid signal: %s", text);
+	return dockerfile_error(builder->dockerfile, word->range, ERR_INVALID, err,
+				"invalid signal: %s (did you mean SIG%s?)", text, near);
 }
 
 int step_stopsignal(struct builder *builder, struct stage *stage,
@@ -420,8 +435,7 @@ int step_stopsignal(struct builder *builder, struct stage *stage,
 	if (expand(builder, stage, &instruction->args[0], &text, err) < 0)
 		return -1;
 	if (!valid_signal(text))
-		return dockerfile_error(builder->dockerfile, instruction->args[0].range,
-					ERR_INVALID, err, "invalid signal: %s", text);
+		return bad_signal(builder, &instruction->args[0], text, err);
 	free(stage->image->stop_signal);
 	stage->image->stop_signal = steal_pointer(&text);
 	stage_add_history(stage, "STOPSIGNAL %s", stage->image->stop_signal);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/sarif.h"
 
-#include <openssl/evp.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "dockerfile-parser/lint.h"
 
@@ -18,10 +18,9 @@ static json_t *text_of(const char *text)
 
 json_t *json_base64(const char *text, size_t len)
 {
-	cleanup_free unsigned char *out = xmalloc(len / 3 * 4 + 8);
+	cleanup_free char *encoded = base64_encode(text, len);
 
-	EVP_EncodeBlock(out, (const unsigned char *)text, (int)len);
-	return json_string((const char *)out);
+	return json_string(encoded);
 }
 
 /* A range per line, without columns, as BuildKit has it. */

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -97,7 +98,7 @@ static int look_up(struct auth *auth, struct err *err)
 static char *basic_value(const struct credential *credential)
 {
 	cleanup_free char *pair = xasprintf("%s:%s", credential->username, credential->password);
-	cleanup_free char *encoded = creds_base64_encode(pair, strlen(pair));
+	cleanup_free char *encoded = base64_encode(pair, strlen(pair));
 
 	return xasprintf("Basic %s", encoded);
 }

@@ -59,14 +59,6 @@ char *creds_base64_decode(const char *text, unsigned long *ret_len)
 	return (char *)steal_pointer(&data);
 }
 
-char *creds_base64_encode(const void *data, unsigned long len)
-{
-	unsigned char *text = xmalloc(len / 3 * 4 + 8);
-
-	EVP_EncodeBlock(text, data, (int)len);
-	return (char *)text;
-}
-
 static const char *canonical_host(const char *host)
 {
 	if (strcmp(host, "docker.io") == 0 || strcmp(host, "registry-1.docker.io") == 0)

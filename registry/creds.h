@@ -44,6 +44,5 @@ int creds_ask_helper(const char *name, const char *key, struct credential *ret_c
 
 /* Base64 with or without padding. NULL when it is none. *ret_len excludes the final NUL. */
 char *creds_base64_decode(const char *text, unsigned long *ret_len);
-char *creds_base64_encode(const void *data, unsigned long len);
 
 #endif

@@ -33,7 +33,7 @@
 struct fetch {
 	struct sink sink; /* counts, then hands on to the writer's */
 	struct session *session;
-	const char *url, *etag, *modified;
+	const char *url, *etag, *modified, *authorization;
 	uint64_t max;
 	struct url parsed;
 	char *shown;
@@ -156,6 +156,7 @@ static int ask(struct fetch *fetch, struct http_response *response, struct err *
 	request.method = "GET";
 	request.url = fetch->parsed.text;
 	request.headers = (const char *const *)headers.v;
+	request.authorization = fetch->authorization;
 	request.reach = &fetch->reach;
 	request.sink = &fetch->sink;
 	request.accept = fetch_accept;
@@ -262,6 +263,7 @@ int fetch_run(struct session *session, json_t **ret_result, struct err *err)
 	if (js_string(session->request, "url", "", &fetch.url, err) < 0 ||
 	    js_string(session->request, "etag", NULL, &fetch.etag, err) < 0 ||
 	    js_string(session->request, "modified", NULL, &fetch.modified, err) < 0 ||
+	    js_string(session->request, "authorization", NULL, &fetch.authorization, err) < 0 ||
 	    js_uint(session->request, "max", 0, &fetch.max, err) < 0)
 		return -1;
 	atomic_init(&fetch.reach, REACH_PUBLIC);

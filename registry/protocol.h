@@ -23,6 +23,7 @@
  *	 "docker": true,				push; docker's media types
  *	 "url": "https://...",				fetch
  *	 "etag": text, "modified": text,		fetch: of the body that is here; absent: none
+ *	 "authorization": text,				fetch: a header, a secret; absent: none
  *	 "max": bytes,					fetch: a larger body is an error
  *	 "diff_ids": [...],				layers: what is to be in the store
  *	 "tags": [name, ...],				get-tags

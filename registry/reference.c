@@ -194,22 +194,28 @@ static int parse_digest(const char *text, struct reference *reference, struct er
 }
 
 /* The first component is a registry only when it cannot be a name on Docker Hub. */
-static void split_domain(const char *text, struct split *ret_split)
+/* The length of the domain that a name begins with, 0 when it names none. */
+static size_t domain_length(const char *text)
 {
 	const char *slash = strchr(text, '/');
 	size_t len = slash ? (size_t)(slash - text) : 0;
-	bool named = false;
 
 	for (size_t i = 0; i < len; i++)
 		if (text[i] == '.' || text[i] == ':' || is_upper(text[i]))
-			named = true;
-	if (len == 9 && strncmp(text, "localhost", len) == 0)
-		named = true;
+			return len;
+	return len == 9 && strncmp(text, "localhost", len) == 0 ? len : 0;
+}
+
+static void split_domain(const char *text, struct split *ret_split)
+{
+	size_t len = domain_length(text);
+	bool named = len > 0;
+
 	*ret_split = (struct split){
 		.domain = named ? text : DOCKER_DOMAIN,
 		.domain_len = named ? len : strlen(DOCKER_DOMAIN),
 		.prefix = "",
-		.rest = named ? slash + 1 : text,
+		.rest = named ? text + len + 1 : text,
 	};
 	if (len == strlen(DOCKER_LEGACY_DOMAIN) && strncmp(text, DOCKER_LEGACY_DOMAIN, len) == 0) {
 		ret_split->domain = DOCKER_DOMAIN;
@@ -303,6 +309,7 @@ const char *reference_repository(const struct reference *reference, bool familia
 				 char text[REFERENCE_TEXT_MAX])
 {
 	const char *path = reference->path;
+	struct digest unused;
 
 	if (!familiar || strcmp(reference->domain, DOCKER_DOMAIN) != 0) {
 		snprintf(text, REFERENCE_TEXT_MAX, "%s/%s", reference->domain, path);
@@ -311,6 +318,9 @@ const char *reference_repository(const struct reference *reference, bool familia
 	if (strncmp(path, DOCKER_LIBRARY, strlen(DOCKER_LIBRARY)) == 0 &&
 	    !strchr(path + strlen(DOCKER_LIBRARY), '/'))
 		path += strlen(DOCKER_LIBRARY);
+	/* what would be read as something else keeps its domain */
+	if (domain_length(path) || digest_parse_hex(path, &unused))
+		return reference_repository(reference, false, text);
 	snprintf(text, REFERENCE_TEXT_MAX, "%s", path);
 	return text;
 }

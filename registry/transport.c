@@ -148,6 +148,7 @@ int transport_fetch(const struct transport_options *options, struct store *store
 		return err_set(err, ERR_INVALID, "a URL that is not UTF-8");
 	set_text(request, "etag", url->etag);
 	set_text(request, "modified", url->modified);
+	set_text(request, "authorization", url->authorization);
 	json_object_set_new(request, "max", json_integer((json_int_t)url->max));
 	if (helper_call(options, store, request, listener, arg, &result, err) < 0)
 		return -1;

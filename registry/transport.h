@@ -103,6 +103,7 @@ struct transport_url {
 	/* Of the body that is here already, as an earlier answer said; NULL: there is none. */
 	const char *etag, *modified;
 
+	const char *authorization; /* header of that name, for the URL's origin alone; or NULL */
 	uint64_t max; /* bytes; a larger body is ERR_LIMIT */
 };
 
@@ -116,7 +117,7 @@ struct transport_file {
 
 /*
  * GET a file into a blob. Redirects are followed as http.h says: not from https to http, not
- * further inside the network than the URL itself leads. No credentials are sent. Errors:
+ * further inside the network than the URL itself leads. Nobody's stored credentials are sent. Errors:
  * ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, ERR_FAILED, each naming the URL without its query.
  */
 int transport_fetch(const struct transport_options *options, struct store *store,

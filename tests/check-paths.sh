@@ -27,6 +27,8 @@ builder/git_run.c: posix_spawnp: user: git of PATH
 builder/mount_ssh.c: fchmodat fchownat openat: own: a socket of ours
 builder/named.c: open realpath: user: --build-context
 builder/run.c: open: user: cbuild run --volume
+builder/shared.c: open: user: --cache-from and --cache-to
+builder/shared_export.c: open: user: --cache-to
 builder/ssh_agent.c: execvpe faccessat open: user: ssh-agent of PATH; own; host: /dev/null
 builder/ssh_relay.c: bind connect open: user: --ssh; own
 builder/stat_index.c: openat: own
@@ -61,7 +63,10 @@ layers/walk.c: fstatat openat readlinkat: name
 registry/bundle.c: faccessat openat: own: members of an archive have numbers for names
 registry/call.c: posix_spawn: user: the helper program
 registry/creds_helper.c: posix_spawnp: user: docker-credential-* of PATH, whose name is checked
+registry/layout_tags.c: faccessat openat renameat unlinkat: own: a layout beneath --cache-to, by digests and fixed names
 registry/registries.c: scandir: user: registries.conf.d
+sandbox/cgroup.c: mkdirat open openat unlinkat: host: the control groups; user: --cgroup-parent; own
+sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: own: a group of ours
 sandbox/idmap.c: execvp open: host: newuidmap, /proc/self
 sandbox/init.c: chdir execve open: chroot: after pivot_root
 sandbox/mountns.c: access chdir mkdir mount move_mount open open_tree readlink statx umount2: host

@@ -310,6 +310,41 @@ tar -C "$scratch/c" --owner=12 --group=13 --numeric-owner -cf "$www/m.tar" .
 check 'RUN --mount of a context that is a tar' eval 'build - <"$www/m.tar" && prints "12 13" in_image "cat /n"'
 check 'no trace in tmp/' nothing_left
 
+# --- what is for some only: secrets for ADD ---
+
+secret=c4nary-t0ken
+printf '%s\n' "$secret" >"$scratch/token"
+echo "Bearer $secret" | tee "$scratch/bearer" >"$www/authorization"
+host=127.0.0.1
+token=(--secret "id=HTTP_AUTH_TOKEN_$host,src=$scratch/token")
+dockerfile "ADD $url/private/files/file.txt /f"
+check 'without a secret: 401' refuses 'Dockerfile:2:5:.*401' build "$context"
+check 'HTTP_AUTH_TOKEN_host' eval 'build "${token[@]}" "$context" && in_image "test -s /f"'
+check 'HTTP_AUTH_HEADER_host:port' build --no-cache --secret "id=HTTP_AUTH_HEADER_$host:$port,src=$scratch/bearer" "$context"
+check 'another secret, the same content: cached' eval 'build --secret "id=HTTP_AUTH_HEADER_$host,src=$scratch/bearer" "$context" 2>&1 | grep "0 run"'
+check 'of another host: 401' refuses 401 build --secret "id=HTTP_AUTH_TOKEN_localhost,src=$scratch/token" "$context"
+printf 'a\nb' >"$scratch/lines"
+check 'two lines are no header' refuses 'what a header cannot' build --no-cache --secret "id=HTTP_AUTH_TOKEN_$host,src=$scratch/lines" "$context"
+dockerfile "ADD $url/to?http://localhost:$port/files/file.txt /f"
+check 'a redirect elsewhere' build --no-cache "${token[@]}" "$context"
+check 'goes without it' eval 'grep -q "^GET /to.* 302 authorized$" "$scratch/log" && tail -n 1 "$scratch/log" | grep -q "^GET /files/file.txt 200$"'
+printf 'Basic %s\n' "$(printf 'x-access-token:%s' "$secret" | base64)" | tee "$scratch/basic" >"$www/authorization"
+private=$url/private/git/r.git
+dockerfile "ADD $private#v1 /g"
+check 'a repository without a secret' refuses 'Dockerfile:2:5' build "$context"
+check 'GIT_AUTH_TOKEN' eval 'build --secret "id=GIT_AUTH_TOKEN,src=$scratch/token" "$context" && prints one in_image "cat /g/file"'
+check 'GIT_AUTH_TOKEN.host' build --no-cache --secret "id=GIT_AUTH_TOKEN.$host,src=$scratch/token" "$context"
+check 'GIT_AUTH_HEADER.host' build --no-cache --secret "id=GIT_AUTH_HEADER.$host,src=$scratch/basic" "$context"
+check 'of another host' refuses 'Dockerfile:2:5' build --no-cache --secret "id=GIT_AUTH_TOKEN.localhost,src=$scratch/token" "$context"
+dockerfile "ADD --keep-git-dir=true $private#v1 /g"
+check 'kept .git: no secret in it' eval 'build --secret "id=GIT_AUTH_TOKEN,src=$scratch/token" "$context" && in_image "test -d /g/.git && ! grep -rqF -e Authorization -e extraHeader /g/.git"'
+check 'a repository as context' build --secret "id=GIT_AUTH_TOKEN,src=$scratch/token" "$private"
+basic=$(cut -d' ' -f2 "$scratch/basic")
+check 'the secret is in no file of the store' eval '! grep -rlF -e "$secret" -e "$basic" "$store"'
+check 'nor in what is said' eval 'cbuild build --no-cache --progress plain --secret "id=GIT_AUTH_TOKEN,src=$scratch/token" "$context" >"$scratch/said" 2>&1; cbuild history t >>"$scratch/said"; cbuild inspect t >>"$scratch/said"; ! grep -F -e "$secret" -e "$basic" "$scratch/said"'
+check 'nor when it fails' eval 'echo other >"$www/authorization"; refuses . build --no-cache --secret "id=GIT_AUTH_TOKEN,src=$scratch/token" "$context"; ! grep -F -e "$secret" -e "$basic" "$scratch/said"'
+check 'no trace in tmp/' nothing_left
+
 # --- a plain user ---
 
 user_ready

@@ -7,8 +7,9 @@
 /fail/N/NAME         503 N times, then the file
 /huge                claims to have 2^40 bytes
 /to?URL              a redirect there
+/private/PATH        /PATH for who sends the Authorization that DIRECTORY/authorization has, else 401
 /git/NAME.git/...    git http-backend over DIRECTORY/git
-Each request is a line of LOG: method path status.
+Each request is a line of LOG: method path status, and "authorized" when it had an Authorization.
 """
 
 import hashlib
@@ -31,7 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_request(self, code="-", size="-"):
         with open(LOG, "a", encoding="utf-8") as log:
-            log.write(f"{self.command} {self.path} {int(code)}\n")
+            said = " authorized" if self.headers.get("Authorization") else ""
+            log.write(f"{self.command} {self.path} {int(code)}{said}\n")
 
     def answer(self, status, body=b"", **headers):
         self.send_response(status)
@@ -90,11 +92,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 headers[name] = value
         self.answer(status, body, **headers)
 
+    def private(self, path, query):
+        with open(os.path.join(DIRECTORY, "authorization"), encoding="utf-8") as file:
+            if self.headers.get("Authorization") == file.read().strip():
+                self.serve("/" + path, query)
+            else:
+                self.answer(401, WWW_Authenticate='Basic realm="private"')
+
     def do_POST(self):
         self.do_GET()
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
+        self.serve(path, query)
+
+    def serve(self, path, query):
         _, kind, rest = path.split("/", 2) if path.count("/") > 1 else ("", path[1:], "")
         try:
             if kind == "files":
@@ -116,6 +128,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.close_connection = True
             elif kind == "to":
                 self.answer(302, Location=urllib.parse.unquote(query))
+            elif kind == "private":
+                self.private(rest, query)
             elif kind == "git":
                 self.git("/" + rest, query)
             else:
