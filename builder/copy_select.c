@@ -209,27 +209,27 @@ static const char *near_name(struct copy *copy, struct node *dir, const char *na
 	return suggest(name, names, n);
 }
 
-static struct node *look_up(struct copy *copy, const char *path)
+static struct node *look_up(struct copy *copy, const char *path, bool follow)
 {
 	struct source *source = copy->request.source;
 	struct err ignored = ERR_INIT;
 	struct node *node;
 
-	return source_lookup(source, &source->root, path, true, &node, &ignored) < 0 ? NULL : node;
+	return source_lookup(source, &source->root, path, follow, &node, &ignored) < 0 ? NULL : node;
 }
 
 /* The path with its first component that is missing replaced by one like it, NULL when there is
  * none, or when the rest is not there either. */
 static const char *near_match(struct copy *copy, const char *path)
 {
-	struct node *dir = look_up(copy, "");
+	struct node *dir = look_up(copy, "", true);
 	const char *at = path;
 
 	while (dir) {
 		size_t len = strcspn(at, "/"), before = (size_t)(at - path);
 		cleanup_free char *prefix = xstrndup(path, before + len);
 		cleanup_free char *name = xstrndup(at, len);
-		struct node *next = look_up(copy, prefix);
+		struct node *next = look_up(copy, prefix, true);
 		const char *near;
 
 		if (next && at[len]) {
@@ -241,7 +241,7 @@ static const char *near_match(struct copy *copy, const char *path)
 		if (near)
 			near = arena_printf(copy->arena, "%.*s%s%s", (int)before, path, near,
 					    at + len);
-		return near && look_up(copy, near) ? near : NULL;
+		return near && look_up(copy, near, true) ? near : NULL;
 	}
 	return NULL;
 }
@@ -261,11 +261,11 @@ static int not_found(struct copy *copy, const char *pattern, const char *path, s
 			       "%s %s: \"%s\" not found in %s; %s:%u `%s` excludes it", keyword,
 			       pattern, pattern, where(copy, text), ignore_name(ignore), line,
 			       ignore_rule(ignore, line));
-	near = near_match(copy, path);
-	if (near && !strcmp(near, path))
+	if (look_up(copy, path, false))
 		return err_set(err, ERR_NOT_FOUND,
 			       "%s %s: \"%s\" is a link to something that is not in %s", keyword,
 			       pattern, pattern, where(copy, text));
+	near = near_match(copy, path);
 	if (near)
 		return err_set(err, ERR_NOT_FOUND,
 			       "%s %s: \"%s\" not found in %s; did you mean \"%s\"?", keyword,

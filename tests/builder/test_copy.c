@@ -96,7 +96,7 @@ static const struct copy_case cases[] = {
 	  .patterns = { "d" }, .dest = "/x",
 	  .expected = "d x 755\nf x/f 644 F\nl x/l ../../etc/passwd\nl x/m f\n" },
 	{ "a top link out of the context", "l l /etc/passwd", .patterns = { "l" }, .dest = "/x",
-	  .error = "\"l\" not found in the build context" },
+	  .error = "\"l\" is a link to something that is not in the build context" },
 	{ "a wildcard link to nothing", "l l1 none", .patterns = { "l*" }, .dest = "/x",
 	  .error = "is a symbolic link to \"none\", which is not in the build context" },
 	{ "a file over a directory", "d d 755\nf d/app 644 F", .root = BASE, .patterns = { "d" },
