@@ -18,7 +18,7 @@ struct err;
  */
 typedef int child_function(void *arg, void *result, struct err *err);
 
-#define CHILD_RESULT_MAX 4096
+#define CHILD_RESULT_MAX 16384
 
 struct child {
 	pid_t pid;

@@ -131,9 +131,15 @@ int stage_require_trees(struct stage *stage, const struct image *image, struct e
 
 int stage_require_root(struct stage *stage, const struct image *image, struct err *err)
 {
+	struct store *store = stage->builder->options->store;
 	bool trees;
 
-	if (!root_is_ready(stage->builder->options->store, image->diff_ids, image->n_layers, &trees))
-		return stage_require_trees(stage, image, err);
-	return trees ? builder_enter(stage->builder, err) : 0;
+	if (root_is_ready(store, image->diff_ids, image->n_layers, &trees) && !trees)
+		return 0;
+	if (builder_enter(stage->builder, err) < 0)
+		return -1;
+	/* of another kind, perhaps, than before */
+	return root_is_ready(store, image->diff_ids, image->n_layers, &trees)
+		       ? 0
+		       : stage_require_trees(stage, image, err);
 }

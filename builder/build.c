@@ -22,7 +22,6 @@
 #include "builder/shared.h"
 #include "dockerfile-parser/lint.h"
 #include "builder/report.h"
-#include "sandbox/userns.h"
 
 void builder_event(struct builder *builder, struct build_event *event)
 {
@@ -49,8 +48,7 @@ int builder_enter(struct builder *builder, struct err *err)
 {
 	const struct build_options *options = builder->options;
 
-	if (!userns_entered() &&
-	    (userns_enter(err) < 0 || store_sweep(options->store, err) < 0))
+	if (rights_enter(options->store, options->isolation, err) < 0)
 		return -1;
 	if (builder->cgroup)
 		return 0;

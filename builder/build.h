@@ -32,6 +32,13 @@ enum build_pull {
 	BUILD_PULL_NEWER, /* each base name is resolved anew, fetched when it means another image */
 };
 
+/* What keeps RUN apart from the machine. */
+enum build_isolation {
+	BUILD_ISOLATION_AUTO,	   /* namespaces; where there are none, RUN fails and says why */
+	BUILD_ISOLATION_NAMESPACE, /* the same, and without them nothing is begun */
+	BUILD_ISOLATION_CHROOT,	   /* chroot(), Landlock and seccomp alone: weaker, and asked for */
+};
+
 /* A value for RUN --mount=type=secret. */
 struct build_secret {
 	char *id;
@@ -90,6 +97,7 @@ struct build_options {
 	bool offline;		     /* an attempt to use the network is an error */
 	bool planning; /* build_plan() is meant: remote contexts are refused, not fetched */
 	bool explain;		     /* BUILD_EVENT_EXPLAIN is wanted */
+	enum build_isolation isolation;
 	enum sandbox_network network; /* default of RUN */
 	const char *resolv_conf;
 	const char *extra_hosts;
@@ -215,6 +223,7 @@ struct run_options {
 	bool has_entrypoint;
 	struct strv entrypoint; /* replaces the image's, and its CMD then */
 	struct strv args;	/* replace CMD when there are any */
+	enum build_isolation isolation;
 	enum sandbox_network network;
 	const struct run_mount *mounts;
 	size_t n_mounts;

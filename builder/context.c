@@ -14,13 +14,13 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "builder/internal.h"
 #include "builder/build.h"
 #include "builder/remote.h"
 #include "dockerfile-parser/dockerfile.h"
 #include "layers/entry.h"
 #include "layers/layer.h"
 #include "layers/store.h"
-#include "sandbox/userns.h"
 
 #define BLOCK (256 * 1024)
 
@@ -38,24 +38,17 @@ void build_context_free(struct build_context *context)
 /* --- trees -------------------------------------------------------------------------------------
  */
 
-static int enter(struct store *store, struct err *err)
-{
-	if (userns_entered())
-		return 0;
-	return userns_enter(err) < 0 || store_sweep(store, err) < 0 ? -1 : 0;
-}
-
 int tree_unpack(struct store *store, int fd, const char *what, struct tree *ret_tree,
 		struct err *err)
 {
 	struct tree tree = TREE_INIT;
-	int rc = enter(store, err);
+	int rc = rights_enter(store, BUILD_ISOLATION_AUTO, err);
 
 	tree.owners = true;
 	if (rc == 0)
 		rc = scratch_open(store, &tree.scratch, err);
 	if (rc == 0)
-		rc = tar_unpack(fd, what, tree.scratch->dir_fd, err);
+		rc = tar_unpack(store, fd, what, tree.scratch->dir_fd, err);
 	if (rc == 0) {
 		tree.dir_fd = openat(tree.scratch->dir_fd, "fs",
 				     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

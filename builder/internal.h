@@ -247,7 +247,7 @@ int builder_lint(struct builder *builder, struct err *err);
 /* Whether anybody gave such options. */
 bool builder_has_check_options(const struct builder *builder);
 
-/* Enter the user namespace (once) and clean tmp/. Before the first step that needs rights. */
+/* The rights of rights_enter(), and the control group of this build. */
 int builder_enter(struct builder *builder, struct err *err);
 
 /* Trees of the image's layers, fetched where they are elsewhere, with events of the stage's step. */
@@ -277,6 +277,35 @@ void builder_event(struct builder *builder, struct build_event *event);
 
 /* The build context. */
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err);
+
+/* --- rights.c --------------------------------------------------------------------------------- */
+
+/*
+ * Get the rights that unpacking and running need, as far as they can be had (once), and clean tmp/.
+ * Where nothing can be mounted the store has flat trees from then on.
+ */
+int rights_enter(struct store *store, enum build_isolation isolation, struct err *err);
+
+/* And those for RUN: else an error that says what was tried, why it failed and what would help. */
+int rights_require_run(struct store *store, enum build_isolation isolation, struct err *err);
+
+/* --- run_root.c ------------------------------------------------------------------------------- */
+
+struct root;
+struct snapshot;
+struct step_mounts;
+
+/* The files of the layers, to look into; with `writable`, what is written is thrown away with the
+ * snapshot. Detached, without a place for other mounts. Else as run_root_open(). */
+int root_open_files(struct store *store, struct root *root, bool writable,
+		    struct snapshot **ret_snapshot, int *ret_fd, struct err *err);
+
+/* A root to run in, over the layers of `root`: *ret_fd is it, and *ret_snapshot owns what is written.
+ * Both are the caller's; the descriptor is closed before the snapshot is committed. `mounts` (may be
+ * NULL) get places in it. */
+int run_root_open(struct root *root, enum build_isolation isolation,
+		  const struct step_mounts *mounts, struct snapshot **ret_snapshot, int *ret_fd,
+		  struct err *err);
 
 /* --- explain.c, explain_miss.c, costs.c: what is done, why, and what it costs */
 

@@ -226,11 +226,33 @@ static int open_one(struct step_mounts *mounts, struct step_mount *mount, struct
 	return 0;
 }
 
+/* A directory cannot be in two places without a mount; an empty one and files can be made. */
+static int check_without_mounts(struct step_mounts *mounts, struct err *err)
+{
+	for (size_t i = 0; i < mounts->n; i++) {
+		const struct mount_request *request = &mounts->v[i].request;
+		struct err why = ERR_INIT;
+
+		if (request->type == MOUNT_TMPFS || request->type == MOUNT_SECRET)
+			continue;
+		err_set(&why, ERR_UNSUPPORTED,
+			"--mount=type=%s needs a mount namespace, which --isolation=chroot does "
+			"without",
+			mount_type_name(request->type));
+		return mount_error(mounts->builder->dockerfile, request, &why, err);
+	}
+	return 0;
+}
+
 int step_mounts_open(struct step_mounts *mounts, struct err *err)
 {
+	const struct build_options *options = mounts->builder->options;
+
 	if (!mounts->n)
 		return 0;
-	if (builder_enter(mounts->builder, err) < 0 || mount_caches_open(mounts, err) < 0)
+	if (rights_require_run(options->store, options->isolation, err) < 0 ||
+	    (options->isolation == BUILD_ISOLATION_CHROOT && check_without_mounts(mounts, err) < 0) ||
+	    mount_caches_open(mounts, err) < 0)
 		return -1;
 	for (size_t i = 0; i < mounts->n; i++) {
 		struct err why = ERR_INIT;

@@ -124,6 +124,9 @@ int node_check(struct source *source, const struct node *node, int fd, struct er
 
 void node_set_stat(struct node *node, const struct stat *stat);
 
+/* The owner of an open file of an image, where the store only recorded it. */
+void node_take_owner(const struct source *source, struct node *node, int fd);
+
 /* --- xattrs.c --------------------------------------------------------------------------------- */
 
 /* Those of fd that belong into an image: *ret_list is NULL or the caller's (free()). */

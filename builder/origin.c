@@ -59,20 +59,13 @@ int origin_mount(struct origin *origin, bool writable, struct err *err)
 {
 	struct store *store = origin->stage->builder->options->store;
 	const struct image *image = origin->image;
-	struct overlay overlay;
 
 	if (stage_require_trees(origin->stage, image, err) < 0 ||
 	    root_open(store, image->diff_ids, image->n_layers, &origin->root, err) < 0 ||
-	    snapshot_prepare(origin->root, writable, &origin->snapshot, err) < 0)
+	    root_open_files(store, origin->root, writable, &origin->snapshot,
+			    &origin->mount_fd, err) < 0)
 		return -1;
-	overlay = (struct overlay){
-		.dir_fd = store_fd(store),
-		.lowers = (const char *const *)origin->snapshot->lowers,
-		.n_lowers = origin->snapshot->n_lowers,
-		.upper = origin->snapshot->upper,
-		.work = origin->snapshot->work,
-	};
-	return overlay_mount(&overlay, false, &origin->mount_fd, err);
+	return 0;
 }
 
 int origin_open(struct origin *origin, struct err *err)

@@ -13,7 +13,6 @@
 #include "builder/copy.h"
 #include "builder/internal.h"
 #include "layers/layer.h"
-#include "sandbox/userns.h"
 
 static int make_argv(const struct run_options *options, const struct image *image,
 		     struct strv *ret_argv, struct err *err)
@@ -82,7 +81,7 @@ struct prepared {
 	const struct run_options *options;
 	struct image *image;
 	struct root *root;
-	int root_fd;
+	int root_fd, aside_fd;
 	unsigned uid, gid;
 	unsigned *groups;
 	size_t n_groups;
@@ -133,6 +132,8 @@ static int run_prepared(struct prepared *run, int *ret_status, struct err *err)
 		.gid = run->gid,
 		.groups = run->groups,
 		.n_groups = run->n_groups,
+		.chroot = options->isolation == BUILD_ISOLATION_CHROOT,
+		.aside_fd = run->aside_fd,
 		.network = options->network,
 		.mounts = mounts,
 		.n_mounts = options->n_mounts,
@@ -169,29 +170,20 @@ int run_image(const struct run_options *options, int *ret_status, struct err *er
 	struct prepared run = { .options = options };
 	char lock_name[BUILD_IMAGE_LOCK_MAX];
 	cleanup_fd int lock = -1;
-	struct overlay overlay;
 	int status;
 
 	if (store_lock(store, build_image_lock(&options->image, lock_name), false, false, &lock,
 		       err) < 0 ||
-	    image_load(store, &options->image, &image, err) < 0 || userns_enter(err) < 0 ||
-	    store_sweep(store, err) < 0 ||
+	    image_load(store, &options->image, &image, err) < 0 ||
+	    rights_require_run(store, options->isolation, err) < 0 ||
 	    transport_fetch_layers(options->transport, store, image->diff_ids, image->n_layers,
 				   NULL, NULL, err) < 0 ||
 	    layer_require_trees(store, image->diff_ids, image->n_layers, pool_processors(), NULL,
 				NULL, err) < 0 ||
 	    root_open(store, image->diff_ids, image->n_layers, &root, err) < 0 ||
-	    snapshot_prepare(root, true, &snapshot, err) < 0)
+	    run_root_open(root, options->isolation, NULL, &snapshot, &run.root_fd, err) < 0)
 		return -1;
-	overlay = (struct overlay){
-		.dir_fd = store_fd(store),
-		.lowers = (const char *const *)snapshot->lowers,
-		.n_lowers = snapshot->n_lowers,
-		.upper = snapshot->upper,
-		.work = snapshot->work,
-	};
-	if (overlay_mount(&overlay, true, &run.root_fd, err) < 0)
-		return -1;
+	run.aside_fd = snapshot->scratch->dir_fd;
 	if (options->store_lock && *options->store_lock >= 0)
 		close(steal_fd(options->store_lock));
 	run.image = image;

@@ -250,6 +250,7 @@ static int hash_file(struct source *source, struct node *node, unsigned char *bl
 		node->digest = none;
 		return -1;
 	}
+	node_take_owner(source, node, fd);
 	node->sound = source->has_ctime && node->dev == source->root.dev && is_settled(node, began);
 	return 0;
 }

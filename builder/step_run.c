@@ -270,8 +270,8 @@ static int write_script(struct run_step *step, struct err *err)
 	return 0;
 }
 
-static int run_in(struct run_step *step, int root_fd, struct sandbox_result *result,
-		  struct err *err)
+static int run_in(struct run_step *step, const struct snapshot *snapshot, int root_fd,
+		  struct sandbox_result *result, struct err *err)
 {
 	const struct image *image = step->stage->image;
 	const struct build_options *options = step->builder->options;
@@ -299,6 +299,8 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 		.gid = gid,
 		.groups = groups,
 		.n_groups = n_groups,
+		.chroot = options->isolation == BUILD_ISOLATION_CHROOT,
+		.aside_fd = snapshot->scratch->dir_fd,
 		.network = step->network,
 		.mounts = step->mounts.sandbox,
 		.n_mounts = step->mounts.n_sandbox,
@@ -322,32 +324,22 @@ static int run_in(struct run_step *step, int root_fd, struct sandbox_result *res
 
 static int execute(struct run_step *step, struct err *err)
 {
-	struct store *store = step->builder->options->store;
 	const struct image *image = step->stage->image;
 	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
+	const struct build_options *options = step->builder->options;
 	struct sandbox_result result;
-	struct overlay overlay;
 	struct root *root;
 	unsigned skipped = 0;
 	int root_fd, status;
 
-	if (stage_require_trees(step->stage, image, err) < 0 ||
+	if (rights_require_run(options->store, options->isolation, err) < 0 ||
+	    stage_require_trees(step->stage, image, err) < 0 ||
 	    stage_root(step->builder, step->stage, &root, err) < 0 ||
-	    snapshot_prepare(root, true, &snapshot, err) < 0)
+	    (step->script && write_script(step, err) < 0))
 		return -1;
-	if ((step->script && write_script(step, err) < 0) ||
-	    step_mounts_add_points(&step->mounts, snapshot, root, err) < 0)
+	if (run_root_open(root, options->isolation, &step->mounts, &snapshot, &root_fd, err) < 0)
 		return -1;
-	overlay = (struct overlay){
-		.dir_fd = store_fd(store),
-		.lowers = (const char *const *)snapshot->lowers,
-		.n_lowers = snapshot->n_lowers,
-		.upper = snapshot->upper,
-		.work = snapshot->work,
-	};
-	if (overlay_mount(&overlay, true, &root_fd, err) < 0)
-		return -1;
-	status = run_in(step, root_fd, &result, err);
+	status = run_in(step, snapshot, root_fd, &result, err);
 	close(root_fd);
 	if (status < 0 || run_end_check(&step->argv, step->builder->options, &result, err) < 0)
 		return -1;

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/inroot.h"
 #include "base/mem.h"
+#include "layers/layer.h"
 #include "builder/source.h"
 #include "dockerfile-parser/dockerfile.h"
 
@@ -55,6 +56,17 @@ void node_set_stat(struct node *node, const struct stat *stat)
 	node->uid = stat->st_uid;
 	node->gid = stat->st_gid;
 	node->linked = S_ISREG(stat->st_mode) && stat->st_nlink > 1;
+}
+
+void node_take_owner(const struct source *source, struct node *node, int fd)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (source->index || !owner_recorded(fd, &uid, &gid))
+		return;
+	node->uid = uid;
+	node->gid = gid;
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -271,6 +283,7 @@ static int load(struct source *source, struct node *dir, const char *path, struc
 	if (fstat(fd, &stat) < 0)
 		return err_os(err, "stat %s", path);
 	node_set_stat(dir, &stat);
+	node_take_owner(source, dir, fd);
 	if (xattrs_read(fd, path, &xattrs, err) < 0 || read_names(source, fd, path, &n, err) < 0)
 		return -1;
 	if (xattrs) {

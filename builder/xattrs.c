@@ -17,7 +17,8 @@
 static bool is_kept(const char *name)
 {
 	if (!strncmp(name, "user.", 5))
-		return strncmp(name, "user.overlay.", 13) != 0;
+		return strncmp(name, "user.overlay.", 13) != 0 &&
+		       strncmp(name, "user.cbuild.", 12) != 0;
 	return !strcmp(name, "security.capability");
 }
 

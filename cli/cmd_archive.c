@@ -112,7 +112,8 @@ int cmd_save(struct cli *cli, int argc, char **argv, struct err *err)
 	images = xcalloc((size_t)argc, sizeof(*images));
 	if (cli_store(cli, &store, err) < 0 ||
 	    choose_images(store, argc, argv, images, &names, err) < 0 ||
-	    fetch_layers(cli, store, images, (size_t)argc - 1, err) < 0 || userns_enter(err) < 0)
+	    fetch_layers(cli, store, images, (size_t)argc - 1, err) < 0 ||
+	    userns_enter_files(err) < 0)
 		return -1;
 	return save_to(cli, store, images, (size_t)argc - 1, format, output, err);
 }

@@ -19,7 +19,7 @@
 struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
-	const char *call, *format, *sync, *epoch;
+	const char *call, *format, *sync, *epoch, *isolation;
 	struct strv no_cache_filter, cache_from, cache_to;
 	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain, rewrite_timestamp;
 	struct grant_flags grants;
@@ -139,6 +139,7 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 	struct err why = ERR_INIT;
 
 	if (cli_network(cli, flags->network, &options->network, err) < 0 ||
+	    cli_isolation(cli, flags->isolation, &options->isolation, err) < 0 ||
 	    parse_pull(cli, flags->pull, &options->pull, err) < 0 ||
 	    parse_sync(cli, flags->sync, &options->no_sync, err) < 0 ||
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
@@ -337,6 +338,8 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 		{ "platform", 0, OPT_STRING, &flags.platform, "OS/ARCH", "platform to build for" },
 		{ "network", 0, OPT_STRING, &flags.network, "MODE",
 		  "network of RUN: default, host or none" },
+		{ "isolation", 0, OPT_STRING, &flags.isolation, "MODE",
+		  "of RUN: auto, namespace, or chroot, which is weaker" },
 		{ "add-host", 0, OPT_LIST, &flags.add_hosts, "HOST:ADDRESS",
 		  "line for /etc/hosts of RUN (repeatable)" },
 		{ "secret", 0, OPT_LIST, &flags.grants.secrets, "id=ID[,src=PATH][,env=NAME]",

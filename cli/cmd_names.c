@@ -56,7 +56,7 @@ static void print_removed(void *arg, const char *what, const struct digest *dige
 /* Trees may hold files of mapped ids, which only the user namespace may remove. */
 static int remove_image(struct store *store, const struct digest *id, struct err *err)
 {
-	if (userns_enter(err) < 0)
+	if (userns_enter_files(err) < 0)
 		return -1;
 	if (image_remove(store, id, print_removed, NULL, err) < 0)
 		return -1;

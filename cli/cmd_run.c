@@ -7,7 +7,7 @@
 
 struct run_flags {
 	struct strv env, volumes;
-	const char *working_dir, *user, *entrypoint, *network, *hostname;
+	const char *working_dir, *user, *entrypoint, *network, *hostname, *isolation;
 	bool rm, interactive;
 };
 
@@ -70,7 +70,8 @@ static int run(struct cli *cli, const struct run_flags *flags, int argc, char **
 	};
 	int status = 0, ran;
 
-	if (cli_network(cli, flags->network, &options.network, err) < 0)
+	if (cli_network(cli, flags->network, &options.network, err) < 0 ||
+	    cli_isolation(cli, flags->isolation, &options.isolation, err) < 0)
 		return -1;
 	for (size_t i = 0; i < flags->volumes.n; i++)
 		if (parse_volume(cli, flags->volumes.v[i], &parts, &mounts[i], err) < 0)
@@ -110,6 +111,8 @@ int cmd_run(struct cli *cli, int argc, char **argv, struct err *err)
 		{ "entrypoint", 0, OPT_STRING, &flags.entrypoint, "COMMAND",
 		  "replace the image's ENTRYPOINT and CMD" },
 		{ "network", 0, OPT_STRING, &flags.network, "MODE", "default, host or none" },
+		{ "isolation", 0, OPT_STRING, &flags.isolation, "MODE",
+		  "auto, namespace, or chroot, which is weaker" },
 		{ "volume", 'v', OPT_LIST, &flags.volumes, "SOURCE:TARGET[:ro]",
 		  "directory or file of this machine (repeatable)" },
 		{ "hostname", 'h', OPT_STRING, &flags.hostname, "NAME", "host name" },

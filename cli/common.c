@@ -34,6 +34,24 @@ int cli_network(struct cli *cli, const char *text, enum sandbox_network *ret_net
 	return 0;
 }
 
+int cli_isolation(struct cli *cli, const char *text, enum build_isolation *ret_isolation,
+		  struct err *err)
+{
+	const char *given = text ? text : getenv("CBUILD_ISOLATION");
+
+	*ret_isolation = BUILD_ISOLATION_AUTO;
+	if (!given || !*given || !strcmp(given, "auto"))
+		return 0;
+	if (!strcmp(given, "namespace"))
+		*ret_isolation = BUILD_ISOLATION_NAMESPACE;
+	else if (!strcmp(given, "chroot"))
+		*ret_isolation = BUILD_ISOLATION_CHROOT;
+	else
+		return cli_usage(cli, err, "%s: expected auto, namespace or chroot, got \"%s\"",
+				 text ? "--isolation" : "CBUILD_ISOLATION", given);
+	return 0;
+}
+
 int cli_hosts(struct cli *cli, const struct strv *hosts, char **ret_text, struct err *err)
 {
 	struct buf lines;

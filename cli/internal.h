@@ -272,6 +272,10 @@ int cli_name(struct cli *cli, const char *text, struct strv *ret_names, struct e
 int cli_network(struct cli *cli, const char *text, enum sandbox_network *ret_network,
 		struct err *err);
 
+/* --isolation, or $CBUILD_ISOLATION where it was not given. */
+int cli_isolation(struct cli *cli, const char *text, enum build_isolation *ret_isolation,
+		  struct err *err);
+
 /* --add-host lines as /etc/hosts has them. free() the text. */
 int cli_hosts(struct cli *cli, const struct strv *hosts, char **ret_text, struct err *err);
 

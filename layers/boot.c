@@ -86,6 +86,8 @@ static int drop_young(struct store *store, const char *path, int64_t until, stru
 	struct dirent *item;
 	int bad = 0;
 
+	if (fd < 0 && errno == ENOENT) /* a store from before there was such a directory */
+		return 0;
 	if (!dir) {
 		file_close_at(&fd);
 		return err_os(err, "open %s", path);
@@ -119,7 +121,10 @@ int boot_check(struct store *store, struct err *err)
 	if (known && !strcmp(now, then)) /* another process was first */
 		return 0;
 	if (drop_young(store, "blobs/sha256", known ? until : 0, err) < 0 ||
-	    drop_young(store, "trees", known ? until : 0, err) < 0)
+	    drop_young(store, "trees", known ? until : 0, err) < 0 ||
+	    drop_young(store, "flat", known ? until : 0, err) < 0 ||
+	    drop_young(store, "own", known ? until : 0, err) < 0 ||
+	    drop_young(store, "own-flat", known ? until : 0, err) < 0)
 		return -1;
 	return write_synced(store, now, known ? until : 0, err);
 }

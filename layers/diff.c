@@ -11,6 +11,13 @@
  *  4. Whiteouts and opaque marks over nothing go. Overlay marks every directory that is made in a
  *     merged one as opaque.
  *  5. Removing changes the times of the directory, so they are put back when it is left.
+ * Where there is no overlay, the directory is a copy of the whole root, and is only looked at
+ * (diff_write_whole()). What it lacks was removed. To compare all of it for every step would take
+ * longer than most steps:
+ *  6. Whatever happens to a file, a rename too, changes its ctime, which nobody can set back. So
+ *     one that is older than the end of the copying is what was copied, if it is still in its
+ *     place: in a directory that is as old, in one that is as old, and so on up to the root, which
+ *     cannot be moved.
  * Must run in the user namespace that RUN ran in, else file capabilities carry ids of the host.
  */
 #include "layers/internal.h"
@@ -24,6 +31,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/strv.h"
+#include "layers/store.h"
 
 #define BLOCK_SIZE (64 * 1024)
 
@@ -35,6 +44,7 @@ struct level {
 	char *path;		 /* of one that is unchanged and not in the tar (yet), else NULL */
 	struct stat stat;
 	bool dirty;		 /* something was removed from it here */
+	bool in_place;		 /* whole: it is the directory that was copied to this path */
 	size_t kept;		 /* members that stay */
 };
 
@@ -46,6 +56,7 @@ struct diff {
 	size_t depth, cap;
 	struct xattr_list upper_xattrs, lower_xattrs;
 	const char *opaque_name;
+	const struct timespec *copied; /* whole: when copying had ended; else NULL */
 	unsigned char *blocks; /* two of them */
 	struct diff_result *result;
 	bool empty;
@@ -63,6 +74,16 @@ static bool stat_is_equal(const struct stat *a, const struct stat *b, bool with_
 		return false;
 	return !with_time ||
 	       (a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec);
+}
+
+/* Not since it was copied. See 6: of the file, not of the path. */
+static bool is_untouched(const struct diff *diff, const struct stat *st)
+{
+	const struct timespec *copied = diff->copied;
+
+	return copied && (st->st_ctim.tv_sec < copied->tv_sec ||
+			  (st->st_ctim.tv_sec == copied->tv_sec &&
+			   st->st_ctim.tv_nsec < copied->tv_nsec));
 }
 
 /* 1 when they are equal, 0 when not, -1 on error. lower_fd may be -1: no attributes. */
@@ -123,7 +144,8 @@ static int link_is_equal(struct diff *diff, const struct walk_item *item,
 static int other_is_equal(struct diff *diff, const struct walk_item *item, int upper_fd,
 			  const struct root_found *found, struct err *err)
 {
-	if (found->kind != ROOT_OTHER || item->stat.st_nlink > 1 ||
+	if (found->kind != ROOT_OTHER ||
+	    (item->stat.st_nlink > 1 && !is_untouched(diff, &item->stat)) ||
 	    !stat_is_equal(&item->stat, &found->stat, true))
 		return 0;
 	if (S_ISREG(item->stat.st_mode))
@@ -153,7 +175,7 @@ static int directory_is_equal(struct diff *diff, const struct walk_item *item,
 static int strip_notes(struct diff *diff, int fd, struct err *err)
 {
 	char names[4096];
-	ssize_t len = flistxattr(fd, names, sizeof(names));
+	ssize_t len = diff->copied ? 0 : flistxattr(fd, names, sizeof(names));
 
 	if (len < 0)
 		return errno == EOPNOTSUPP || errno == ERANGE
@@ -195,8 +217,11 @@ static int find_lower(struct diff *diff, const struct level *parent, const struc
 	return root_step(diff->lower, &parent->lower, item->path, ret_found, ret_dir, err);
 }
 
-static int leave_out(struct level *parent, const struct walk_item *item, int flags, struct err *err)
+static int leave_out(const struct diff *diff, struct level *parent, const struct walk_item *item,
+		     int flags, struct err *err)
 {
+	if (diff->copied)
+		return 0;
 	if (unlinkat(item->parent_fd, item->name, flags) < 0)
 		return err_os(err, "remove %s", item->path);
 	parent->dirty = true;
@@ -258,7 +283,7 @@ static int take_whiteout(struct diff *diff, const struct walk_item *item, struct
 
 	if (find_lower(diff, parent, item, &found, NULL, err) < 0)
 		return -1;
-	return found.kind == ROOT_ABSENT ? leave_out(parent, item, 0, err)
+	return found.kind == ROOT_ABSENT ? leave_out(diff, parent, item, 0, err)
 					 : keep(diff, parent, item, -1, err);
 }
 
@@ -269,9 +294,11 @@ static int take_other(struct diff *diff, const struct walk_item *item, struct er
 	cleanup_fd int fd = -1;
 	int equal;
 
+	if (parent->in_place && is_untouched(diff, &item->stat))
+		return 0;
 	if (S_ISSOCK(item->stat.st_mode)) {
 		diff->result->sockets++;
-		return leave_out(parent, item, 0, err);
+		return leave_out(diff, parent, item, 0, err);
 	}
 	if (S_ISREG(item->stat.st_mode)) {
 		fd = walk_open_file(item, err);
@@ -283,7 +310,7 @@ static int take_other(struct diff *diff, const struct walk_item *item, struct er
 	equal = other_is_equal(diff, item, fd, &found, err);
 	if (equal < 0)
 		return err_wrap(err, "%s", item->path);
-	return equal ? leave_out(parent, item, 0, err) : keep(diff, parent, item, fd, err);
+	return equal ? leave_out(diff, parent, item, 0, err) : keep(diff, parent, item, fd, err);
 }
 
 /* --- directories ------------------------------------------------------------------------------ */
@@ -300,6 +327,25 @@ static int write_directory(struct diff *diff, const struct walk_item *item, bool
 	return opaque ? tar_writer_entry(diff->tar, &mark, err) : 0;
 }
 
+/* The names that the lower directory has and this one not, as whiteouts. */
+static int write_removed(struct diff *diff, const struct level *level, const struct walk_item *item,
+			 struct err *err)
+{
+	cleanup_strv struct strv names = STRV_INIT;
+
+	if (diff_removed(diff->lower, &level->lower, item, &names, err) < 0)
+		return -1;
+	for (size_t i = 0; i < names.n; i++) {
+		struct entry entry = { .path = names.v[i], .type = ENTRY_WHITEOUT };
+
+		diff->empty = false;
+		diff->levels[diff->depth - 1].kept++;
+		if (write_parents(diff, err) < 0 || tar_writer_entry(diff->tar, &entry, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Fill the level of a directory from what the lower root has in its place. */
 static int match_directory(struct diff *diff, const struct walk_item *item, struct level *level,
 			   struct err *err)
@@ -313,6 +359,9 @@ static int match_directory(struct diff *diff, const struct walk_item *item, stru
 			      &level->lower, err) < 0) {
 		return -1;
 	}
+	level->in_place = diff->copied && (diff->depth == 0 ||
+					   (diff->levels[diff->depth - 1].in_place &&
+					    is_untouched(diff, &item->stat)));
 	level->has_lower = level->found.kind == ROOT_DIRECTORY && !item->opaque;
 	if (!level->has_lower)
 		return 0;
@@ -341,7 +390,9 @@ static int enter_directory(struct diff *diff, const struct walk_item *item, stru
 	hides = item->opaque && level.found.kind == ROOT_DIRECTORY;
 	if (item->opaque && !hides && fremovexattr(item->fd, diff->opaque_name) < 0)
 		return err_os(err, "remove the opaque mark of %s", item->path);
-	return level.unchanged ? 0 : write_directory(diff, item, hides, err);
+	if (!level.unchanged && write_directory(diff, item, hides, err) < 0)
+		return -1;
+	return diff->copied && level.has_lower ? write_removed(diff, &level, item, err) : 0;
 }
 
 static int restore_times(const struct walk_item *item, const struct level *level, struct err *err)
@@ -362,12 +413,12 @@ static int leave_directory(struct diff *diff, const struct walk_item *item, stru
 	root_dir_release(&level.lower);
 	free(level.path);
 	if (parent && level.unchanged && !level.kept)
-		return leave_out(parent, item, AT_REMOVEDIR, err);
+		return leave_out(diff, parent, item, AT_REMOVEDIR, err);
 	if (parent)
 		parent->kept++;
 	if (!parent && level.unchanged)
 		diff->result->root_implied = true;
-	return level.dirty || !parent ? restore_times(item, &level, err) : 0;
+	return !diff->copied && (level.dirty || !parent) ? restore_times(item, &level, err) : 0;
 }
 
 static int take_item(struct diff *diff, const struct walk_item *item, struct err *err)
@@ -392,19 +443,21 @@ static int take_all(struct diff *diff, struct err *err)
 	while ((more = walk_next(diff->walk, &item, err)) > 0)
 		if (take_item(diff, &item, err) < 0)
 			return -1;
-	return more < 0 ? -1 : tar_writer_end(diff->tar, err);
+	return more;
 }
 
-int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct diff_result *result,
-	       struct err *err)
+static int write_diff(struct root *lower, int upper_fd, const struct timespec *copied,
+		      struct tar_writer *tar, struct diff_result *result, struct err *err)
 {
-	cleanup_with(walk_free) struct walk *walk = walk_new(upper_fd);
+	const char *opaque_name = copied ? OPAQUE_NONE : overlay_opaque_name();
+	cleanup_with(walk_free) struct walk *walk = walk_new(upper_fd, opaque_name, store_records_owners(root_store(lower)));
 	cleanup_free unsigned char *blocks = xmalloc(2 * (size_t)BLOCK_SIZE);
 	struct diff diff = {
 		.lower = lower,
 		.tar = tar,
 		.walk = walk,
-		.opaque_name = overlay_opaque_name(),
+		.opaque_name = opaque_name,
+		.copied = copied,
 		.blocks = blocks,
 		.result = result,
 		.empty = true,
@@ -425,4 +478,18 @@ int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct 
 		return -1;
 	result->empty = diff.empty;
 	return 0;
+}
+
+int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct diff_result *result,
+	       struct err *err)
+{
+	if (write_diff(lower, upper_fd, NULL, tar, result, err) < 0)
+		return -1;
+	return tar_writer_end(tar, err);
+}
+
+int diff_write_whole(struct root *lower, int upper_fd, const struct timespec *copied,
+		     struct tar_writer *tar, struct diff_result *result, struct err *err)
+{
+	return write_diff(lower, upper_fd, copied, tar, result, err);
 }

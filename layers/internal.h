@@ -184,6 +184,9 @@ int tree_stream(struct store *store, const struct digest *diff_id, struct sink *
 		struct err *err);
 bool tree_exists(struct store *store, const struct digest *diff_id);
 
+/* Whether it has one of any kind. */
+bool tree_exists_somehow(struct store *store, const struct digest *diff_id);
+
 /* --- layer records (layer_record.c, layer.c) ---------------------------------------------------- */
 
 /* A blob that is known to hold a layer; its bytes need not be here. */
@@ -263,9 +266,10 @@ struct walk_item {
 	bool opaque; /* directories: the lower content is hidden */
 };
 
-/* All of a tree in canonical order. root_fd stays the caller's. */
+/* All of a tree in canonical order. root_fd stays the caller's, opaque_name is the tree's notation;
+ * owners may be recorded. */
 struct walk;
-struct walk *walk_new(int root_fd);
+struct walk *walk_new(int root_fd, const char *opaque_name, bool recorded_owners);
 void walk_free(struct walk *walk);
 DEFINE_CLEANUP(struct walk *, walk_free)
 
@@ -309,12 +313,26 @@ bool xattr_list_equal(const struct xattr_list *a, const struct xattr_list *b);
  * It asks /proc: keep the answer, and ask before a chroot.
  */
 const char *overlay_opaque_name(void);
-bool overlay_is_opaque(int dir_fd, const char *opaque_name);
-bool overlay_is_whiteout(const struct stat *st);
-int overlay_set_opaque(int dir_fd, const char *opaque_name);	/* -1 with errno */
-int overlay_put_whiteout(int dir_fd, const char *name); /* -1 with errno */
 
-/* --- trees: trees/<hex>/ (tree.c) --------------------------------------------------------------
+/* The name that says which notation the trees of a store are in: overlay's, or that of flat trees.
+ * OPAQUE_NONE is that of a directory in which nothing is hidden. */
+#define OPAQUE_NONE ""
+const char *tree_opaque_name(const struct store *store);
+bool opaque_name_is_flat(const char *opaque_name);
+
+bool overlay_is_opaque(int dir_fd, const char *opaque_name);
+bool overlay_is_whiteout(const struct stat *st, const char *opaque_name);
+int overlay_set_opaque(int dir_fd, const char *opaque_name); /* -1 with errno; EEXIST: it is */
+int overlay_put_whiteout(int dir_fd, const char *name, const char *opaque_name); /* likewise */
+
+/* --- owners that cannot be given (owners.c) ---------------------------------------------------- */
+
+#define OWNER_XATTR "user.cbuild.owner"
+
+/* Give an open file or directory to somebody, or write down to whom. -1 with errno. */
+int owner_give(int fd, uid_t uid, gid_t gid, bool record);
+
+/* --- trees: trees/<hex>/, flat/<hex>/ (tree.c) --------------------------------------------------------------
  *	fs/	 the directory that overlay stacks
  *	implied	 directories that the layer's tar does not name, in order, a NUL after each path;
  *		 they exist only to hold others, and say nothing about owner, mode and times
@@ -322,7 +340,8 @@ int overlay_put_whiteout(int dir_fd, const char *name); /* -1 with errno */
  */
 
 #define TREE_PATH_MAX 128
-const char *tree_path(const struct digest *diff_id, const char *below, char path[TREE_PATH_MAX]);
+const char *tree_path(const struct store *store, const struct digest *diff_id, const char *below,
+		      char path[TREE_PATH_MAX]);
 
 /* Implied directories of a layer, sorted. */
 struct path_set {
@@ -341,7 +360,7 @@ int tree_read_implied(struct store *store, const struct digest *diff_id,
 int tree_publish(struct store *store, const char *dir, const struct digest *diff_id,
 		 struct err *err);
 
-/* Remove a tree; absent is no error. Needs the rights of userns_enter(). */
+/* Remove its trees; absent is no error. Needs the rights of userns_enter_files(). */
 int tree_remove(struct store *store, const struct digest *diff_id, struct err *err);
 
 /* --- the tree that is unpacked into (target.c) --------------------------------------------------
@@ -378,6 +397,8 @@ struct unpack {
 	const char *what; /* names it in errors */
 	uint64_t max_bytes;
 	const struct digest *want_diff_id; /* NULL: no layer, ".wh." names are plain */
+	const char *opaque_name;	   /* the notation of the tree */
+	bool record_owners;
 	int dir_fd; /* gets fs/, implied, devices; holds trash/ while at work */
 };
 
@@ -460,6 +481,7 @@ int root_read_link(struct root *root, const struct root_found *found, const char
 /* The directories that layer (a tree) has without naming them. */
 /* The layers it was opened with and those that were pushed, bottom first. */
 const struct digest *root_diff_id(const struct root *root, size_t layer);
+const char *root_opaque_name(const struct root *root, size_t layer); /* the notation of its tree */
 struct store *root_store(const struct root *root);
 
 /* Look into the trees of all layers from now on; ERR_NOT_FOUND names one that is not unpacked. */
@@ -487,7 +509,12 @@ int top_make(struct root *root, const struct root_dir *dir, struct scratch *scra
 int scratch_make(struct scratch *scratch, const char *name, char **ret_path, int *ret_fd,
 		 struct err *err);
 
-/* --- diffs (diff.c) ---------------------------------------------------------------------------- */
+/* --- copied roots (native.c) -------------------------------------------------------------------- */
+
+/* Copy the trees of all layers of a root into an empty directory, one over the other. */
+int native_copy(struct root *root, int root_fd, struct err *err);
+
+/* --- diffs (diff.c, diff_removed.c) ---------------------------------------------------------------------------- */
 
 struct diff_result {
 	bool empty;
@@ -502,6 +529,19 @@ struct diff_result {
  */
 int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar,
 	       struct diff_result *result, struct err *err);
+
+/*
+ * The same of a directory that is a whole root, and began as native_copy() of `lower`: what is
+ * missing in it was removed. Nothing in it is changed. Files that were not touched since `copied`
+ * (a time of the kernel's clock) and cannot have been moved are not compared. The tar is not ended.
+ */
+int diff_write_whole(struct root *lower, int upper_fd, const struct timespec *copied,
+		     struct tar_writer *tar, struct diff_result *result, struct err *err);
+
+/* The paths below a merged directory that the directory of item, which began as its copy, does not
+ * have any more; sorted. */
+int diff_removed(struct root *lower, const struct root_dir *in, const struct walk_item *item,
+		 struct strv *names, struct err *err);
 
 /* --- power cuts (boot.c) ------------------------------------------------------------------------ */
 

@@ -241,7 +241,8 @@ bool layer_present(struct store *store, const struct digest *diff_id)
 	struct err err = ERR_INIT;
 	struct descriptor blob;
 
-	return tree_exists(store, diff_id) || layer_find_blob(store, diff_id, &blob, &err) == 0;
+	return tree_exists_somehow(store, diff_id) ||
+	       layer_find_blob(store, diff_id, &blob, &err) == 0;
 }
 
 static int stream_blob(struct store *store, const struct digest *diff_id,
@@ -267,7 +268,8 @@ int layer_stream(struct store *store, const struct digest *diff_id, struct sink 
 
 	if (layer_find_blob(store, diff_id, &blob, err) == 0)
 		return stream_blob(store, diff_id, &blob, sink, err);
-	if (err->kind != ERR_NOT_FOUND || !tree_exists(store, diff_id))
+	if (err->kind != ERR_NOT_FOUND ||
+	    !tree_exists_somehow(store, diff_id))
 		return -1;
 	return tree_stream(store, diff_id, sink, err);
 }

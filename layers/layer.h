@@ -142,7 +142,11 @@ int layer_require_trees(struct store *store, const struct digest *diff_ids, size
  * userns_enter(). `what` names the tar in errors; after one, what is there is the caller's to
  * remove.
  */
-int tar_unpack(int fd, const char *what, int dir_fd, struct err *err);
+int tar_unpack(struct store *store, int fd, const char *what, int dir_fd, struct err *err);
+
+/* The owner that an image says an open file has, where it could not be given to him; false: it is
+ * the file's. */
+bool owner_recorded(int fd, uid_t *ret_uid, gid_t *ret_gid);
 
 /* --- roots: stacked layers ---------------------------------------------------------------------
  * Lookups in the merged file system of some layers without any mount: through trees, or the
@@ -195,13 +199,21 @@ struct snapshot {
 	char **lowers; /* topmost first; at least one (an empty directory for no layers) */
 	size_t n_lowers;
 	char *upper; /* NULL for a read-only view */
-	char *work;
+	char *work;  /* NULL: there are no lowers, `upper` is a copy of the whole root */
+	struct timespec copied; /* then: when it had been made */
 };
 
 /* Over the layers of the root, which must outlive the snapshot and stay as it is. Their trees must
  * be there (layer_require_trees()). */
 int snapshot_prepare(struct root *root, bool writable, struct snapshot **ret_snapshot,
 		     struct err *err);
+
+/*
+ * The same for a place without overlayfs: `upper` is a directory with all that the layers hold,
+ * to be run in as it is. That takes a copy of every file (or shares its blocks, where the file
+ * system can). The store has flat trees.
+ */
+int snapshot_copy(struct root *root, struct snapshot **ret_snapshot, struct err *err);
 
 /* A place that something will be mounted on. */
 struct snapshot_point {

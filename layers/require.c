@@ -61,11 +61,22 @@ static uint64_t most_bytes(const struct store *store, uint64_t blob_size)
 	return wanted && wanted < limit ? wanted : limit;
 }
 
+/* A layer whose only form is a tree in the other notation becomes a tar first. */
+static int find_tar(struct work *work, struct descriptor *ret_blob, struct err *err)
+{
+	if (layer_find_blob(work->store, work->diff_id, ret_blob, err) == 0)
+		return 0;
+	if (err->kind != ERR_NOT_FOUND || !tree_exists_somehow(work->store, work->diff_id))
+		return -1;
+	err_clear(err);
+	return layer_blob(work->store, work->diff_id, COMPRESSION_NONE, ret_blob, err);
+}
+
 static int start(struct work *work, struct err *err)
 {
 	struct descriptor blob;
 
-	if (layer_find_blob(work->store, work->diff_id, &blob, err) < 0 ||
+	if (find_tar(work, &blob, err) < 0 ||
 	    blob_open(work->store, &blob.digest, &work->blob_fd, NULL, err) < 0 ||
 	    scratch_open(work->store, &work->scratch, err) < 0)
 		return -1;
@@ -79,6 +90,8 @@ static int start(struct work *work, struct err *err)
 		.what = digest_format(work->diff_id, work->what),
 		.max_bytes = most_bytes(work->store, blob.size),
 		.want_diff_id = work->diff_id,
+		.opaque_name = tree_opaque_name(work->store),
+		.record_owners = store_records_owners(work->store),
 		.dir_fd = work->tree_fd,
 	};
 	if (child_start(&work->child, unpack_run, &work->unpack, 0, err) < 0)

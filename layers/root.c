@@ -33,7 +33,9 @@ struct look {
 struct root_layer {
 	struct digest diff_id;
 	bool loaded, has_implied;
-	int fs_fd; /* of its tree, or -1 */
+	int fs_fd; /* of its tree, or -1; */
+	const char *opaque_name; /* the tree's notation when it was opened, */
+	bool recorded_owners;	 /* and whether its owners are */
 	struct path_set implied;
 	int blob_fd; /* of its tar, or -1 */
 	struct tar_index *index;
@@ -43,7 +45,6 @@ struct root_layer {
 
 struct root {
 	struct store *store;
-	const char *opaque_name;
 	struct root_layer *layers; /* bottom first */
 	size_t n, cap;
 };
@@ -71,7 +72,6 @@ int root_open(struct store *store, const struct digest *diff_ids, size_t n, stru
 	cleanup_with(root_free) struct root *root = xcalloc(1, sizeof(*root));
 
 	root->store = store;
-	root->opaque_name = overlay_opaque_name();
 	for (size_t i = 0; i < n; i++)
 		if (root_push(root, &diff_ids[i], err) < 0)
 			return -1;
@@ -97,6 +97,11 @@ size_t root_count(const struct root *root)
 	return root->n;
 }
 
+const char *root_opaque_name(const struct root *root, size_t layer)
+{
+	return root->layers[layer].opaque_name;
+}
+
 const struct digest *root_diff_id(const struct root *root, size_t layer)
 {
 	return &root->layers[layer].diff_id;
@@ -116,11 +121,13 @@ static int load(struct root *root, struct root_layer *layer, struct err *err)
 	if (layer->loaded)
 		return 0;
 	if (tree_exists(root->store, &layer->diff_id)) {
-		tree_path(&layer->diff_id, "fs", path);
+		tree_path(root->store, &layer->diff_id, "fs", path);
 		layer->fs_fd = openat(store_fd(root->store), path,
 				      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (layer->fs_fd < 0)
 			return err_os(err, "open %s", path);
+		layer->opaque_name = tree_opaque_name(root->store);
+		layer->recorded_owners = store_records_owners(root->store);
 	} else {
 		digest_format(&layer->diff_id, text);
 		/* Uncompressed: the blob is the tar, and its digest the diff_id. */
@@ -219,19 +226,27 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 		if (errno != ENOENT)
 			return err_os(err, "stat %s", path);
 		look.kind = LOOK_ABSENT;
-	} else if (overlay_is_whiteout(&look.stat)) {
+	} else if (S_ISREG(look.stat.st_mode) && layer->recorded_owners) {
+		cleanup_fd int fd = root_open_in(root, at, path, err);
+
+		if (fd < 0)
+			return -1;
+		owner_recorded(fd, &look.stat.st_uid, &look.stat.st_gid);
+	} else if (overlay_is_whiteout(&look.stat, layer->opaque_name)) {
 		look.kind = LOOK_WHITEOUT;
 	} else if (S_ISDIR(look.stat.st_mode)) {
 		if (root_implied(root, at, &implied, err) < 0)
 			return -1;
 		look.kind = LOOK_DIRECTORY;
 		look.named = !path_set_has(implied, path);
-		if (ask_opaque) {
+		if (ask_opaque || layer->recorded_owners) {
 			cleanup_fd int fd = root_open_in(root, at, path, err);
 
 			if (fd < 0)
 				return -1;
-			look.opaque = overlay_is_opaque(fd, root->opaque_name);
+			look.opaque = ask_opaque && overlay_is_opaque(fd, layer->opaque_name);
+			if (layer->recorded_owners)
+				owner_recorded(fd, &look.stat.st_uid, &look.stat.st_gid);
 		}
 	}
 	*ret_look = look;

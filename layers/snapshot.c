@@ -11,12 +11,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/file.h"
 #include "base/sink.h"
 #include "layers/internal.h"
 #include "layers/store.h"
+
+#define TICK_WAITS 100
 
 DEFINE_CLEANUP(struct tar_writer *, tar_writer_free)
 
@@ -70,7 +74,8 @@ static int add_lowers(struct snapshot *snapshot, struct root *root, const struct
 	for (size_t i = 0; i < dir->n; i++)
 		if (!is_repeated(root, dir, i))
 			add_lower(snapshot,
-				  xstrdup(tree_path(root_diff_id(root, dir->layers[i]), "fs",
+				  xstrdup(tree_path(root_store(root),
+						    root_diff_id(root, dir->layers[i]), "fs",
 						    path)));
 	if (snapshot->n_lowers)
 		return 0;
@@ -124,6 +129,44 @@ int snapshot_prepare(struct root *root, bool writable, struct snapshot **ret_sna
 	return 0;
 }
 
+/* Times of files come from a clock that ticks slowly (up to 10 ms). Wait for its next tick: then
+ * all that was copied is older, and what happens from now on is not. */
+static int note_copied(struct snapshot *snapshot, struct err *err)
+{
+	const struct timespec pause = { .tv_nsec = 500000 };
+	cleanup_fd int fd = openat(snapshot->scratch->dir_fd, "copied",
+				   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct stat first, now;
+
+	if (fd < 0 || fstat(fd, &first) < 0)
+		return err_os(err, "note the time in %s", snapshot->scratch->path);
+	now = first;
+	for (int i = 0; i < TICK_WAITS && now.st_ctim.tv_nsec == first.st_ctim.tv_nsec; i++) {
+		nanosleep(&pause, NULL);
+		if (fchmod(fd, 0600) < 0 || fstat(fd, &now) < 0)
+			return err_os(err, "note the time in %s", snapshot->scratch->path);
+	}
+	snapshot->copied = now.st_ctim;
+	return 0;
+}
+
+int snapshot_copy(struct root *root, struct snapshot **ret_snapshot, struct err *err)
+{
+	struct stacked *stacked = xcalloc(1, sizeof(*stacked));
+	cleanup_with(snapshot_free) struct snapshot *snapshot = &stacked->snapshot;
+	cleanup_fd int fd = -1;
+
+	snapshot->store = root_store(root);
+	stacked->root = root;
+	if (root_use_trees(root, err) < 0 ||
+	    scratch_open(snapshot->store, &snapshot->scratch, err) < 0 ||
+	    scratch_make(snapshot->scratch, "upper", &snapshot->upper, &fd, err) < 0 ||
+	    native_copy(root, fd, err) < 0 || note_copied(snapshot, err) < 0)
+		return err_wrap(err, "copy a root");
+	*ret_snapshot = steal_pointer(&snapshot);
+	return 0;
+}
+
 /* --- commit ----------------------------------------------------------------------------------- */
 
 static int write_layer(struct stacked *stacked, struct diff_result *result, struct layer *ret_layer,
@@ -164,6 +207,23 @@ static int place_tree(struct snapshot *snapshot, const struct diff_result *resul
 	return tree_publish(snapshot->store, dir, &layer->diff_id, err);
 }
 
+/* Nobody stacks a layer that was made without overlayfs here: its tar is what is kept. */
+static int commit_copy(struct snapshot *snapshot, struct diff_result *result,
+		       struct layer *ret_layer, struct err *err)
+{
+	cleanup_with(layer_writer_free) struct layer_writer *writer = NULL;
+	cleanup_fd int fd = openat(snapshot->scratch->dir_fd, "upper",
+				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_os(err, "open %s", snapshot->upper);
+	if (layer_writer_open(snapshot->store, &writer, err) < 0 ||
+	    diff_write_whole(((struct stacked *)snapshot)->root, fd, &snapshot->copied,
+			     layer_writer_tar(writer), result, err) < 0)
+		return -1;
+	return layer_writer_commit(writer, ret_layer, err);
+}
+
 int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned *ret_skipped,
 		    struct err *err)
 {
@@ -172,8 +232,9 @@ int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned
 
 	if (!snapshot->upper)
 		return err_set(err, ERR_INVALID, "the snapshot is read-only");
-	if (write_layer((struct stacked *)snapshot, &result, &layer, err) < 0 ||
-	    place_tree(snapshot, &result, &layer, err) < 0)
+	if (snapshot->work ? write_layer((struct stacked *)snapshot, &result, &layer, err) < 0 ||
+				     place_tree(snapshot, &result, &layer, err) < 0
+			   : commit_copy(snapshot, &result, &layer, err) < 0)
 		return err_wrap(err, "make a layer");
 	*ret_layer = layer;
 	if (ret_skipped)

@@ -30,7 +30,7 @@ static const char store_format[] = "cbuild store 1\n";
 static const char *const store_directories[] = {
 	"blobs", "blobs/sha256", "images",  "images/ids", "images/names", "layers", "trees",
 	"steps", "contexts",	 "fetches", "builds",	  "costs",	  "mounts", "tmp",
-	"locks",
+	"locks",  "flat",	 "own",	    "own-flat",
 };
 
 /* Stands in the store while what a build wrote was not synced on purpose. */
@@ -41,11 +41,33 @@ struct store {
 	int dir_fd;
 	uint64_t layer_max;
 	bool sync_failed;
+	bool flat_trees;
+	bool records_owners;
 };
 
 int store_fd(const struct store *store)
 {
 	return store->dir_fd;
+}
+
+void store_use_flat_trees(struct store *store)
+{
+	store->flat_trees = true;
+}
+
+bool store_has_flat_trees(const struct store *store)
+{
+	return store->flat_trees;
+}
+
+void store_record_owners(struct store *store)
+{
+	store->records_owners = true;
+}
+
+bool store_records_owners(const struct store *store)
+{
+	return store->records_owners;
 }
 
 const char *store_path(const struct store *store)

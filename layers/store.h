@@ -10,7 +10,9 @@
  *	blobs/sha256/<hex>	immutable bytes
  *	images/			names and image records (layers/image.h)
  *	layers/<hex>		layer records: size, known blobs (layers/layer.h)
- *	trees/<hex>/		unpacked layers
+ *	trees/<hex>/		unpacked layers, as overlayfs stacks them
+ *	flat/<hex>/		unpacked layers where nothing can be mounted
+ *	own/<hex>/ own-flat/<hex>/  the same where owners are only recorded
  *	steps/<aa>/<hex>	step records, written by builder/
  *	contexts/<hex>		context indexes, written by builder/
  *	fetches/<hex>		what is known of a URL's content, written by builder/
@@ -44,6 +46,21 @@ struct store;
  */
 int store_open(const char *path, bool create, struct store **ret_store, struct err *err);
 void store_free(struct store *store);
+
+/*
+ * From now on unpacked layers of this store are looked for, and made, in a form that needs no right
+ * but to write files. They can be looked into and copied, and not be stacked by overlayfs. For
+ * places where nothing can be mounted. Layers known in one form are converted when needed.
+ */
+void store_use_flat_trees(struct store *store);
+bool store_has_flat_trees(const struct store *store);
+
+/*
+ * From now on owners of unpacked files are written down instead of given, for a process that can
+ * give files to nobody but itself. Such trees are apart from others.
+ */
+void store_record_owners(struct store *store);
+bool store_records_owners(const struct store *store);
 
 int store_fd(const struct store *store);	    /* its directory; stays the store's */
 const char *store_path(const struct store *store); /* absolute, for messages */

@@ -20,20 +20,54 @@
 
 DEFINE_CLEANUP(struct tar_writer *, tar_writer_free)
 
-const char *tree_path(const struct digest *diff_id, const char *below, char path[TREE_PATH_MAX])
+/* One place for each kind of tree: flat or not, with owners that are only recorded or not. */
+static const char *const homes[] = { "trees", "flat", "own", "own-flat" };
+
+static unsigned kind_of(const struct store *store)
+{
+	return (store_has_flat_trees(store) ? 1u : 0u) | (store_records_owners(store) ? 2u : 0u);
+}
+
+static const char *path_in(unsigned kind, const struct digest *diff_id, const char *below,
+			   char path[TREE_PATH_MAX])
 {
 	char hex[DIGEST_HEX_MAX];
 
-	snprintf(path, TREE_PATH_MAX, "trees/%s%s%s", digest_hex(diff_id, hex), *below ? "/" : "",
-		 below);
+	snprintf(path, TREE_PATH_MAX, "%s/%s%s%s", homes[kind], digest_hex(diff_id, hex),
+		 *below ? "/" : "", below);
 	return path;
+}
+
+const char *tree_path(const struct store *store, const struct digest *diff_id, const char *below,
+		      char path[TREE_PATH_MAX])
+{
+	return path_in(kind_of(store), diff_id, below, path);
+}
+
+static bool exists_in(struct store *store, unsigned kind, const struct digest *diff_id)
+{
+	char path[TREE_PATH_MAX];
+
+	return faccessat(store_fd(store), path_in(kind, diff_id, "implied", path), F_OK, 0) == 0;
 }
 
 bool tree_exists(struct store *store, const struct digest *diff_id)
 {
-	char path[TREE_PATH_MAX];
+	return exists_in(store, kind_of(store), diff_id);
+}
 
-	return faccessat(store_fd(store), tree_path(diff_id, "implied", path), F_OK, 0) == 0;
+/* The first kind there is a tree of, beginning with that of the store; -1: none. */
+static int find_kind(struct store *store, const struct digest *diff_id)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(homes); i++)
+		if (exists_in(store, kind_of(store) ^ i, diff_id))
+			return (int)(kind_of(store) ^ i);
+	return -1;
+}
+
+bool tree_exists_somehow(struct store *store, const struct digest *diff_id)
+{
+	return find_kind(store, diff_id) >= 0;
 }
 
 /* --- implied directories ---------------------------------------------------------------------- */
@@ -80,15 +114,14 @@ void path_set_release(struct path_set *set)
 	*set = (struct path_set){ 0 };
 }
 
-int tree_read_implied(struct store *store, const struct digest *diff_id, struct path_set *ret_set,
-		      struct err *err)
+static int read_implied(struct store *store, const char *path, struct path_set *ret_set,
+			struct err *err)
 {
-	char path[TREE_PATH_MAX];
 	cleanup_buf struct buf text;
 	size_t len;
 
 	buf_init(&text, IMPLIED_MAX);
-	if (file_read_at(store_fd(store), tree_path(diff_id, "implied", path), &text, err) < 0)
+	if (file_read_at(store_fd(store), path, &text, err) < 0)
 		return -1;
 	len = text.len;
 	if (path_set_parse(buf_steal(&text), len, ret_set) < 0)
@@ -96,16 +129,28 @@ int tree_read_implied(struct store *store, const struct digest *diff_id, struct 
 	return 0;
 }
 
+/* They are the same in a tree of any kind. */
+int tree_read_implied(struct store *store, const struct digest *diff_id, struct path_set *ret_set,
+		      struct err *err)
+{
+	int kind = find_kind(store, diff_id);
+	char path[TREE_PATH_MAX];
+
+	path_in(kind < 0 ? 0 : (unsigned)kind, diff_id, "implied", path);
+	return read_implied(store, path, ret_set, err);
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 int tree_publish(struct store *store, const char *dir, const struct digest *diff_id,
 		 struct err *err)
 {
+	const char *home = homes[kind_of(store)];
 	char path[TREE_PATH_MAX];
 
-	if (mkdirat(store_fd(store), "trees", 0700) < 0 && errno != EEXIST)
-		return err_os(err, "make trees/ in the store");
-	tree_path(diff_id, "", path);
+	if (mkdirat(store_fd(store), home, 0700) < 0 && errno != EEXIST)
+		return err_os(err, "make %s/ in the store", home);
+	tree_path(store, diff_id, "", path);
 	if (renameat(store_fd(store), dir, store_fd(store), path) == 0)
 		return 0;
 	if (errno == EEXIST || errno == ENOTEMPTY)
@@ -114,27 +159,29 @@ int tree_publish(struct store *store, const char *dir, const struct digest *diff
 }
 
 /* Under tmp/ first: a tree that has its name is whole. */
-int tree_remove(struct store *store, const struct digest *diff_id, struct err *err)
+static int remove_in(struct store *store, unsigned kind, const struct digest *diff_id,
+		     struct err *err)
 {
+	cleanup_with(scratch_free) struct scratch *scratch = NULL;
 	char path[TREE_PATH_MAX], gone[SCRATCH_PATH_MAX + 8];
-	struct scratch *scratch;
 
-	if (!tree_exists(store, diff_id))
+	if (!exists_in(store, kind, diff_id))
 		return 0;
 	if (scratch_open(store, &scratch, err) < 0)
 		return -1;
 	snprintf(gone, sizeof(gone), "%s/tree", scratch->path);
-	if (renameat(store_fd(store), tree_path(diff_id, "", path), store_fd(store), gone) < 0 &&
-	    errno != ENOENT) {
-		err_os(err, "rename %s", path);
-		scratch_free(scratch);
-		return -1;
-	}
-	if (file_remove_tree_at(scratch->dir_fd, "tree", err) < 0) {
-		scratch_free(scratch);
-		return -1;
-	}
-	scratch_free(scratch);
+	if (renameat(store_fd(store), path_in(kind, diff_id, "", path), store_fd(store), gone) <
+		    0 &&
+	    errno != ENOENT)
+		return err_os(err, "rename %s", path);
+	return file_remove_tree_at(scratch->dir_fd, "tree", err);
+}
+
+int tree_remove(struct store *store, const struct digest *diff_id, struct err *err)
+{
+	for (unsigned kind = 0; kind < ARRAY_SIZE(homes); kind++)
+		if (remove_in(store, kind, diff_id, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -163,10 +210,11 @@ static int stream_item(struct walk *walk, const struct walk_item *item,
 	return walk_write(walk, item, fd, tar, err);
 }
 
-static int stream(int fs_fd, const struct path_set *implied, struct tar_writer *tar,
+static int stream(int fs_fd, unsigned kind, const struct path_set *implied, struct tar_writer *tar,
 		  struct err *err)
 {
-	cleanup_with(walk_free) struct walk *walk = walk_new(fs_fd);
+	cleanup_with(walk_free) struct walk *walk = walk_new(
+		fs_fd, kind & 1 ? TAR_OPAQUE : overlay_opaque_name(), kind & 2);
 	struct walk_item item;
 	int more;
 
@@ -176,11 +224,12 @@ static int stream(int fs_fd, const struct path_set *implied, struct tar_writer *
 	return more < 0 ? -1 : tar_writer_end(tar, err);
 }
 
-/* The bytes are hashed in passing: what is not the layer any more must not leave as it. */
+/* From the tree of either notation. The bytes are hashed in passing: what is not the layer any more must not leave as it. */
 int tree_stream(struct store *store, const struct digest *diff_id, struct sink *sink,
 		struct err *err)
 {
 	cleanup_with(tar_writer_free) struct tar_writer *tar = NULL;
+	int kind = find_kind(store, diff_id);
 	char path[TREE_PATH_MAX], text[DIGEST_TEXT_MAX];
 	struct sink_digest check;
 	struct path_set implied;
@@ -188,18 +237,18 @@ int tree_stream(struct store *store, const struct digest *diff_id, struct sink *
 	struct digest got;
 	int bad;
 
-	tree_path(diff_id, "fs", path);
+	path_in(kind < 0 ? 0 : (unsigned)kind, diff_id, "fs", path);
 	fs_fd = openat(store_fd(store), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fs_fd < 0 && errno == ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "the layer %s is not unpacked",
 			       digest_format(diff_id, text));
 	if (fs_fd < 0)
 		return err_os(err, "open %s", path);
-	if (tree_read_implied(store, diff_id, &implied, err) < 0)
+	if (read_implied(store, path_in((unsigned)kind, diff_id, "implied", path), &implied, err) < 0)
 		return -1;
 	sink_digest_init(&check, sink);
 	tar = tar_writer_new(&check.sink);
-	bad = stream(fs_fd, &implied, tar, err);
+	bad = stream(fs_fd, (unsigned)kind, &implied, tar, err);
 	path_set_release(&implied);
 	if (bad)
 		return err_wrap(err, "%s", path);

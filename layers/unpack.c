@@ -67,9 +67,10 @@ static int set_xattrs(int fd, const struct entry *entry, struct err *err)
 }
 
 /* The owner goes first: a change of owner takes setuid bits and file capabilities away. */
-static int set_attributes(int fd, const struct entry *entry, struct err *err)
+static int set_attributes(const struct unpacking *to, int fd, const struct entry *entry,
+			  struct err *err)
 {
-	if (fchown(fd, entry->uid, entry->gid) < 0)
+	if (owner_give(fd, entry->uid, entry->gid, to->job->record_owners) < 0)
 		return fail_owner(entry, err);
 	if (fchmod(fd, entry->mode & 07777) < 0)
 		return err_os(err, "set the mode of %s", entry->path);
@@ -82,12 +83,13 @@ static void spell_times(const struct entry *entry, struct timespec times[2])
 }
 
 /* Owner, mode and time of what is not opened. */
-static int set_node_attributes(int dir_fd, const char *name, const struct entry *entry,
-			       struct err *err)
+static int set_node_attributes(const struct unpacking *to, int dir_fd, const char *name,
+			       const struct entry *entry, struct err *err)
 {
 	struct timespec times[2];
 
-	if (fchownat(dir_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (!to->job->record_owners &&
+	    fchownat(dir_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_owner(entry, err);
 	if (entry->type != ENTRY_SYMLINK && fchmodat(dir_fd, name, entry->mode & 07777, 0) < 0)
 		return err_os(err, "set the mode of %s", entry->path);
@@ -110,7 +112,7 @@ static int remember_directory(struct unpacking *to, int fd, const struct entry *
 		return err_os(err, "stat %s", entry->path);
 	inode = inode_map_put(to->named, st.st_ino, &is_new);
 	inode->mtime = entry->mtime;
-	return set_attributes(fd, entry, err);
+	return set_attributes(to, fd, entry, err);
 }
 
 static int put_root(struct unpacking *to, const struct entry *entry, struct err *err)
@@ -183,7 +185,7 @@ static int put_file(struct unpacking *to, int dir_fd, const char *name, const st
 	if (fd < 0)
 		return err_os(err, "create %s", entry->path);
 	spell_times(entry, times);
-	bad = write_content(to, fd, entry, err) < 0 || set_attributes(fd, entry, err) < 0;
+	bad = write_content(to, fd, entry, err) < 0 || set_attributes(to, fd, entry, err) < 0;
 	if (!bad && futimens(fd, times) < 0)
 		bad = err_os(err, "set the time of %s", entry->path);
 	if (close(fd) < 0 && !bad)
@@ -241,10 +243,13 @@ static int put_node(struct unpacking *to, int dir_fd, const char *name, const st
 		    struct err *err)
 {
 	bool device = entry->type == ENTRY_CHAR || entry->type == ENTRY_BLOCK;
-	int bad = make_node(dir_fd, name, entry);
+	bool flat = opaque_name_is_flat(to->opaque_name);
+	int bad;
 
 	if (entry->type == ENTRY_CHAR && !entry->dev_major && !entry->dev_minor)
 		return err_set(err, ERR_CORRUPT, "%s is the character device 0:0", entry->path);
+	errno = EPERM; /* a flat tree is copied to where no mount option keeps devices shut */
+	bad = device && flat ? -1 : make_node(dir_fd, name, entry);
 	if (bad && errno == EEXIST && target_clear(&to->target, dir_fd, name) == 0)
 		bad = make_node(dir_fd, name, entry);
 	if (bad && device && errno == EPERM) {
@@ -256,7 +261,7 @@ static int put_node(struct unpacking *to, int dir_fd, const char *name, const st
 	}
 	if (bad)
 		return err_os(err, "create %s", entry->path);
-	return set_node_attributes(dir_fd, name, entry, err);
+	return set_node_attributes(to, dir_fd, name, entry, err);
 }
 
 static int put_mark(struct unpacking *to, const struct entry *entry, struct err *err)
@@ -314,11 +319,11 @@ static int hide_path(struct unpacking *to, const char *path, struct err *err)
 	if (dir_fd < 0)
 		return errno == ENOTDIR ? 0 : err_os(err, "hide %s", path);
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return overlay_put_whiteout(dir_fd, name) < 0 ? err_os(err, "hide %s", path) : 0;
+		return overlay_put_whiteout(dir_fd, name, to->opaque_name) < 0 ? err_os(err, "hide %s", path) : 0;
 	if (!S_ISDIR(st.st_mode))
 		return 0;
 	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || overlay_set_opaque(fd, to->opaque_name) < 0)
+	if (fd < 0 || (overlay_set_opaque(fd, to->opaque_name) < 0 && errno != EEXIST))
 		return err_os(err, "hide what is below %s", path);
 	return 0;
 }
@@ -333,7 +338,7 @@ static int hide_content(struct unpacking *to, const char *path, struct err *err)
 	if (dir_fd < 0)
 		return errno == ENOTDIR ? 0 : err_os(err, "hide what is below %s", path);
 	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || overlay_set_opaque(fd, to->opaque_name) < 0)
+	if (fd < 0 || (overlay_set_opaque(fd, to->opaque_name) < 0 && errno != EEXIST))
 		return err_os(err, "hide what is below %s", path);
 	return 0;
 }
@@ -366,7 +371,7 @@ static int apply_marks(struct unpacking *to, struct err *err)
 
 static int finish_directories(struct unpacking *to, struct buf *implied, struct err *err)
 {
-	cleanup_with(walk_free) struct walk *walk = walk_new(to->target.root_fd);
+	cleanup_with(walk_free) struct walk *walk = walk_new(to->target.root_fd, to->opaque_name, false);
 	struct walk_item item;
 	int more;
 
@@ -456,7 +461,7 @@ int unpack_run(void *unpack, void *result, struct err *err)
 		.job = unpack,
 		.target = { .root_fd = -1, .trash_fd = -1, .parent_fd = -1 },
 		.block = block,
-		.opaque_name = overlay_opaque_name(),
+		.opaque_name = ((struct unpack *)unpack)->opaque_name,
 	};
 	int status = -1;
 

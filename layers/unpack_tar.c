@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "layers/internal.h"
 #include "layers/layer.h"
+#include "layers/store.h"
 
 #define RATIO_MAX  1100 /* no honest deflate stream grows more; zstd's are bounded elsewhere */
 #define SIZE_SLACK (UINT64_C(64) * 1024 * 1024)
@@ -16,9 +17,15 @@ uint64_t unpack_limit(uint64_t size)
 							    : size * RATIO_MAX + SIZE_SLACK;
 }
 
-int tar_unpack(int fd, const char *what, int dir_fd, struct err *err)
+int tar_unpack(struct store *store, int fd, const char *what, int dir_fd, struct err *err)
 {
-	struct unpack unpack = { .tar_fd = fd, .what = what, .dir_fd = dir_fd };
+	struct unpack unpack = {
+		.tar_fd = fd,
+		.what = what,
+		.opaque_name = overlay_opaque_name(),
+		.record_owners = store_records_owners(store),
+		.dir_fd = dir_fd,
+	};
 	unsigned char none;
 	struct stat st;
 

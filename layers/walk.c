@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "layers/layer.h"
 
 #define OPEN_LEVELS_MAX 64
 #define NAMES_MAX	(1024 * 1024 * 1024) /* bytes of names in one directory */
@@ -41,6 +42,7 @@ struct level {
 struct walk {
 	int root_fd;
 	const char *opaque_name;
+	bool recorded_owners;
 	bool begun, leaving;
 	struct level *levels;
 	size_t depth, cap;
@@ -50,12 +52,13 @@ struct walk {
 	struct xattr_list xattrs; /* of the current entry */
 };
 
-struct walk *walk_new(int root_fd)
+struct walk *walk_new(int root_fd, const char *opaque_name, bool recorded_owners)
 {
 	struct walk *walk = xcalloc(1, sizeof(*walk));
 
 	walk->root_fd = root_fd;
-	walk->opaque_name = overlay_opaque_name();
+	walk->opaque_name = opaque_name;
+	walk->recorded_owners = recorded_owners;
 	walk->links = inode_map_new();
 	buf_init(&walk->path, NAMES_MAX);
 	buf_init(&walk->link, ENTRY_PATH_MAX);
@@ -112,6 +115,8 @@ static int push(struct walk *walk, int fd, struct err *err)
 	*top = (struct level){ .fd = fd, .path_len = walk->path.len };
 	if (fstat(fd, &top->stat) < 0)
 		return err_os(err, "stat %s", walk->path.data);
+	if (walk->recorded_owners)
+		owner_recorded(fd, &top->stat.st_uid, &top->stat.st_gid);
 	top->opaque = overlay_is_opaque(fd, walk->opaque_name);
 	if (walk->depth > OPEN_LEVELS_MAX) {
 		struct level *far = &walk->levels[walk->depth - 1 - OPEN_LEVELS_MAX];
@@ -148,27 +153,36 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(x->text, y->text);
 }
 
-static bool name_is_whiteout(int fd, const char *name, unsigned char type)
+static bool name_is_whiteout(const struct walk *walk, int fd, const char *name, unsigned char type)
 {
 	struct stat st;
 
-	return (type == DT_CHR || type == DT_UNKNOWN) &&
-	       fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && overlay_is_whiteout(&st);
+	return (type == DT_CHR || type == DT_SOCK || type == DT_UNKNOWN) &&
+	       fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       overlay_is_whiteout(&st, walk->opaque_name);
+}
+
+/* The directory itself, the one above, and the mark of a flat tree. */
+static bool is_no_member(const struct walk *walk, const char *name)
+{
+	return !strcmp(name, ".") || !strcmp(name, "..") ||
+	       (opaque_name_is_flat(walk->opaque_name) && !strcmp(name, walk->opaque_name));
 }
 
 /* One getdents64() block: names go to text, and for each a slot that has no address yet. */
-static void take_names(struct level *level, struct buf *text, const char *block, size_t len,
-		       size_t *cap)
+static void take_names(const struct walk *walk, struct level *level, struct buf *text,
+		       const char *block, size_t len, size_t *cap)
 {
 	const struct dirent64 *item;
 
 	for (size_t at = 0; at < len; at += item->d_reclen) {
 		item = (const struct dirent64 *)(block + at);
-		if (!strcmp(item->d_name, ".") || !strcmp(item->d_name, ".."))
+		if (is_no_member(walk, item->d_name))
 			continue;
 		level->names = grow_vector(level->names, level->n, cap, sizeof(*level->names));
 		level->names[level->n++] = (struct name){
-			.whiteout = name_is_whiteout(level->fd, item->d_name, item->d_type),
+			.whiteout = name_is_whiteout(walk, level->fd, item->d_name,
+						     item->d_type),
 		};
 		buf_add(text, item->d_name, strlen(item->d_name) + 1);
 	}
@@ -184,7 +198,7 @@ static int list_names(struct walk *walk, struct level *level, struct err *err)
 
 	buf_init(&text, NAMES_MAX);
 	while ((got = getdents64(level->fd, block, sizeof(block))) > 0)
-		take_names(level, &text, block, (size_t)got, &cap);
+		take_names(walk, level, &text, block, (size_t)got, &cap);
 	if (got < 0)
 		return err_os(err, "list %s", walk->path.data);
 	if (text.overflow)
@@ -240,6 +254,16 @@ static int leave(struct walk *walk, struct walk_item *ret_item, struct err *err)
 	return 1;
 }
 
+static int take_recorded(struct walk_item *item, struct err *err)
+{
+	cleanup_fd int fd = walk_open_file(item, err);
+
+	if (fd < 0)
+		return -1;
+	owner_recorded(fd, &item->stat.st_uid, &item->stat.st_gid);
+	return 0;
+}
+
 int walk_next(struct walk *walk, struct walk_item *ret_item, struct err *err)
 {
 	const struct name *name;
@@ -271,6 +295,9 @@ int walk_next(struct walk *walk, struct walk_item *ret_item, struct err *err)
 	};
 	if (fstatat(top->fd, name->text, &ret_item->stat, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_os(err, "stat %s", walk->path.data);
+	if (walk->recorded_owners && S_ISREG(ret_item->stat.st_mode) &&
+	    take_recorded(ret_item, err) < 0)
+		return -1;
 	if (S_ISDIR(ret_item->stat.st_mode))
 		return enter(walk, top->fd, name->text, ret_item, err);
 	return 1;
@@ -291,13 +318,15 @@ static int read_link(struct walk *walk, const struct walk_item *item, struct err
 
 static enum entry_type type_of(const struct walk_item *item)
 {
+	if (item->kind == WALK_WHITEOUT)
+		return ENTRY_WHITEOUT;
 	switch (item->stat.st_mode & S_IFMT) {
 	case S_IFDIR:
 		return ENTRY_DIRECTORY;
 	case S_IFLNK:
 		return ENTRY_SYMLINK;
 	case S_IFCHR:
-		return item->kind == WALK_WHITEOUT ? ENTRY_WHITEOUT : ENTRY_CHAR;
+		return ENTRY_CHAR;
 	case S_IFBLK:
 		return ENTRY_BLOCK;
 	case S_IFIFO:

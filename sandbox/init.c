@@ -16,12 +16,15 @@
  * 5. The seccomp filter is installed while CAP_SYS_ADMIN is still held: otherwise the kernel
  *    demands no_new_privs, and su and sudo would not work.
  * 6. Pid 1 keeps all capabilities, so the kernel refuses the process every look into it.
+ * 7. Without namespaces ("plain") this is not pid 1 but a reaper (reaper.c), and what namespaces
+ *    would keep apart Landlock does, as far as the kernel has it.
  */
 #include "sandbox/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <poll.h>
@@ -38,6 +41,8 @@
 #include "sandbox/sandbox.h"
 
 #define REPORT_FD    3 /* where the report pipe ends up */
+#define PROC_FD	     4 /* plain: the host's /proc */
+#define CAPS_PLAIN   (CAPS_DEFAULT & ~(UINT64_C(1) << CAP_SYS_CHROOT | UINT64_C(1) << CAP_MKNOD))
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 int init_fail_os(struct init_report *report, const char *what, const char *name)
@@ -154,16 +159,35 @@ static int become_user(const struct init_plan *plan, struct init_report *report)
 	return 0;
 }
 
+/* A plain root is left by who may chroot() again, and its devices are not shut by a mount. */
+static uint64_t caps_to_keep(const struct init_plan *plan)
+{
+	if (plan->spec->all_capabilities)
+		return UINT64_MAX;
+	return plan->plain ? CAPS_PLAIN : CAPS_DEFAULT;
+}
+
+/* Abstract sockets belong to the network, which may be the host's. */
+static int apply_landlock(const struct init_plan *plan)
+{
+	if (plan->plain)
+		return landlock_confine(plan->landlock_abi);
+	return plan->filter ? landlock_scope(plan->landlock_abi) : 0;
+}
+
 static int become_process(const struct init_plan *plan, struct init_report *report)
 {
 	sigset_t none;
 
 	setsid();
-	if (limits_set(plan->spec, plan->limit_processes, report) < 0 || enter_cwd(plan->spec->cwd, report) < 0)
+	if (limits_set(plan->spec, plan->limit_processes, report) < 0 ||
+	    enter_cwd(plan->spec->cwd, report) < 0)
 		return -1;
+	if (apply_landlock(plan) < 0)
+		return init_fail_os(report, "set up Landlock", NULL);
 	if (plan->filter && seccomp_install(plan->filter) < 0)
 		return init_fail_os(report, "install the seccomp filter", NULL);
-	if (caps_limit(plan->spec->all_capabilities ? UINT64_MAX : CAPS_DEFAULT) < 0)
+	if (caps_limit(caps_to_keep(plan)) < 0)
 		return init_fail_os(report, "drop capabilities", NULL);
 	if (become_user(plan, report) < 0)
 		return -1;
@@ -219,7 +243,7 @@ static int enter_cgroup(const struct init_plan *plan, struct init_report *report
 		return 0;
 	if (!plan->cgroup_joined && cgroup_step_join(plan->cgroup_fd) < 0)
 		return init_fail_os(report, "join the cgroup of the step", NULL);
-	if (unshare(CLONE_NEWCGROUP) < 0)
+	if (!plan->plain && unshare(CLONE_NEWCGROUP) < 0)
 		return init_fail_os(report, "make a cgroup namespace", NULL);
 	return 0;
 }
@@ -228,7 +252,7 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 {
 	struct pollfd reader = { .fd = plan->report_fd };
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	if (prctl(PR_SET_PDEATHSIG, plan->plain ? SIGQUIT : SIGKILL) < 0)
 		return init_fail_os(report, "ask to die with the caller", NULL);
 	close(plan->report_read_fd);
 	if (poll(&reader, 1, 0) > 0 && reader.revents & POLLERR)
@@ -240,6 +264,8 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 	reset_signals();
 	umask(022);
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* some kernels have no keys */
+	if (plan->plain)
+		return reaper_become(plan->landlock_abi, report);
 	if (sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		return init_fail_os(report, "set the host name", plan->hostname);
 	if (plan->spec->network == SANDBOX_NETWORK_NONE && net_loopback_up() < 0)
@@ -253,6 +279,8 @@ static int take_stdio(const struct init_plan *plan, struct init_report *report)
 	int in = plan->spec->stdin_fd;
 
 	if (in < 0)
+		in = plan->null_fd;
+	if (in < 0)
 		in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (in < 0)
 		return init_fail_os(report, "open", "/dev/null");
@@ -263,13 +291,15 @@ static int take_stdio(const struct init_plan *plan, struct init_report *report)
 			return init_fail_os(report, "set up", i ? "stderr" : "stdout");
 	if (plan->report_fd != REPORT_FD && dup3(plan->report_fd, REPORT_FD, O_CLOEXEC) < 0)
 		return init_fail_os(report, "set up", "the report pipe");
-	if (close_range(REPORT_FD + 1, ~0U, 0) < 0)
+	if (plan->proc_fd > PROC_FD && dup3(plan->proc_fd, PROC_FD, O_CLOEXEC) < 0)
+		return init_fail_os(report, "set up", "/proc");
+	if (close_range(REPORT_FD + 1 + (plan->proc_fd >= 0), ~0U, 0) < 0)
 		return init_fail_os(report, "close descriptors", NULL);
 	return 0;
 }
 
 /* Pass on what comes from outside (whose sender has no pid in here), and wait for the process. */
-static int wait_for(pid_t process)
+static int wait_for(const struct init_plan *plan, pid_t process)
 {
 	sigset_t wanted;
 	siginfo_t info;
@@ -279,15 +309,19 @@ static int wait_for(pid_t process)
 	sigaddset(&wanted, SIGCHLD);
 	sigaddset(&wanted, SIGINT);
 	sigaddset(&wanted, SIGTERM);
+	if (plan->plain)
+		sigaddset(&wanted, SIGQUIT);
 	for (;;) {
 		int signal = sigwaitinfo(&wanted, &info);
 		pid_t pid;
 
 		if (signal == SIGINT || signal == SIGTERM) {
-			if (info.si_pid == 0)
+			if (info.si_pid == 0 || plan->plain)
 				kill(-process, signal);
 			continue;
 		}
+		if (signal == SIGQUIT)
+			return SIGKILL;
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == process)
 				return status;
@@ -296,13 +330,25 @@ static int wait_for(pid_t process)
 	}
 }
 
+static int enter_root(const struct init_plan *plan, struct init_report *report)
+{
+	int root_fd = plan->spec->root_fd;
+
+	if (!plan->plain)
+		return rootfs_assemble(plan->spec, &plan->mounts, report) < 0
+			       ? -1
+			       : rootfs_enter(root_fd, report);
+	if (fchdir(root_fd) < 0 || chroot(".") < 0)
+		return init_fail_os(report, "enter the root", NULL);
+	return 0;
+}
+
 _Noreturn void init_main(const struct init_plan *plan)
 {
 	struct init_report report;
 	pid_t process;
 
-	if (be_init(plan, &report) < 0 || rootfs_assemble(plan->spec, &plan->mounts, &report) < 0 ||
-	    rootfs_enter(plan->spec->root_fd, &report) < 0)
+	if (be_init(plan, &report) < 0 || enter_root(plan, &report) < 0)
 		give_up(plan->report_fd, &report);
 	if (take_stdio(plan, &report) < 0)
 		give_up(plan->report_fd, &report);
@@ -314,7 +360,12 @@ _Noreturn void init_main(const struct init_plan *plan)
 		init_fail_os(&report, "fork", NULL);
 		give_up(REPORT_FD, &report);
 	}
-	report = (struct init_report){ .kind = INIT_EXITED, .wait_status = wait_for(process) };
+	report = (struct init_report){
+		.kind = INIT_EXITED,
+		.wait_status = wait_for(plan, process),
+	};
+	if (plan->plain)
+		reaper_end_all(plan->landlock_abi, plan->proc_fd < 0 ? -1 : PROC_FD);
 	send_report(REPORT_FD, &report);
 	_exit(0);
 }

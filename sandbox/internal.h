@@ -143,6 +143,11 @@ struct mounts {
 
 extern const char *const mounts_node_names[MOUNTS_NODES];
 extern const char *const mounts_etc_names[3];
+dev_t mounts_node_device(size_t i);
+
+/* The text of /etc/<mounts_etc_names[i]>. */
+int mounts_etc_text(const struct sandbox_spec *spec, const char *hostname, size_t i,
+		    struct buf *out, struct err *err);
 
 void mounts_init(struct mounts *mounts);
 int mounts_prepare(const struct sandbox_spec *spec, struct mounts *mounts, struct err *err);
@@ -172,6 +177,48 @@ int mountns_enter(struct err *err);
  * duplicate when there is no such path here (a detached mount). -1 with errno.
  */
 int mount_reopen(int fd);
+
+/* --- plain.c: the same without mounts, for a root that is entered by chroot() ---------------- */
+
+struct placed;
+
+struct plain {
+	struct placed *placed;
+	size_t n, cap;
+	int abi;     /* of Landlock; 0: there is none */
+	int null_fd; /* the host's /dev/null, above 2 */
+	int proc_fd; /* the host's /proc, or -1 */
+};
+
+/* Put into the root what a step gets besides its layers; take it out again when all processes of
+ * the step are dead. After a failure the root is not restored. */
+void plain_init(struct plain *plain);
+int plain_prepare(const struct sandbox_spec *spec, struct plain *plain, struct err *err);
+int plain_restore(const struct sandbox_spec *spec, struct plain *plain, struct err *err);
+void plain_release(struct plain *plain);
+
+/* --- landlock.c ----------------------------------------------------------------------------- */
+
+#define LANDLOCK_SCOPES 6 /* the ABI that can keep signals and abstract sockets inside */
+
+/* The version that the kernel offers; 0 when it has none, or it is switched off. */
+int landlock_abi(void);
+
+/*
+ * Child: no signal and no connection to an abstract socket leaves this process and what it starts
+ * from now on; with confine, no file outside "/" is reached either, and no device node made.
+ * What the ABI lacks is left out. Needs CAP_SYS_ADMIN or no_new_privs. -1 with errno.
+ */
+int landlock_scope(int abi);
+int landlock_scope_outer(int abi); /* for one that will hold a confined domain */
+int landlock_confine(int abi);
+
+/* --- reaper.c: the child where there is no pid namespace ------------------------------------- */
+
+int reaper_become(int abi, struct init_report *report);
+
+/* Kill all descendants and collect them. proc_fd is a directory of procfs, or -1. */
+void reaper_end_all(int abi, int proc_fd);
 
 /* --- rootfs.c: the child puts the mounts together -------------------------------------------- */
 
@@ -375,6 +422,10 @@ struct init_plan {
 	bool limit_processes; /* no group does that */
 	bool may_setgroups;
 	const struct seccomp_filter *filter; /* NULL: none is to be installed */
+	int landlock_abi;
+	bool plain;  /* no namespaces: chroot() and a reaper */
+	int null_fd; /* plain: stdin's default, above 2; else -1 */
+	int proc_fd; /* plain: for reaper_end_all(), or -1 */
 };
 
 _Noreturn void init_main(const struct init_plan *plan);

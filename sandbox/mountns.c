@@ -10,6 +10,8 @@
  *    the directory is bound on itself and becomes the root, and what was above is unmounted.
  * 2. Descriptors from before lie in the old namespace, and the kernel spells their paths from its
  *    root: the directory's own path there is kept, to be taken off again (mount_reopen()).
+ *    They have a path only while that namespace lives: where this process was the only one in it,
+ *    as the first process of a container is, a descriptor has to keep it.
  * 3. Layers are named through /proc/self/fd. Where there is no /proc, one is mounted: nobody else
  *    sees it.
  */
@@ -33,6 +35,7 @@
 /* Where this process's "/" was in the mount namespace that was left; "" for its root. It is a
  * fact about the process, as userns.c's is. */
 static char old_root[PATH_MAX];
+static int old_namespace = -1; /* kept open */
 
 static int open_same(const char *path, const struct stat *theirs)
 {
@@ -130,6 +133,8 @@ static int supply_proc(struct err *err)
 
 int mountns_enter(struct err *err)
 {
+	if (old_namespace < 0)
+		old_namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_os(err, "cannot create a mount namespace");
 	return stop_propagation(err) < 0 || supply_proc(err) < 0 ? -1 : 0;

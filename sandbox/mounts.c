@@ -36,6 +36,12 @@ static const unsigned node_numbers[MOUNTS_NODES][2] = {
 const char *const mounts_node_names[MOUNTS_NODES] = {
 	"null", "zero", "full", "random", "urandom", "tty",
 };
+
+dev_t mounts_node_device(size_t i)
+{
+	return makedev(node_numbers[i][0], node_numbers[i][1]);
+}
+
 const char *const mounts_etc_names[3] = { "hosts", "hostname", "resolv.conf" };
 
 int mount_new(const char *type, const struct mount_option *options, size_t n, unsigned attributes)
@@ -85,8 +91,8 @@ static int add_resolv_conf(bool drop_loopback, struct buf *out, struct err *err)
 	return 0;
 }
 
-static int add_etc_text(const struct sandbox_spec *spec, const char *hostname, size_t i,
-			struct buf *out, struct err *err)
+int mounts_etc_text(const struct sandbox_spec *spec, const char *hostname, size_t i,
+		    struct buf *out, struct err *err)
 {
 	if (i == 0)
 		etc_hosts(hostname, spec->extra_hosts, out);
@@ -108,7 +114,7 @@ static int write_etc(const struct sandbox_spec *spec, const char *hostname, int 
 		cleanup_buf struct buf text;
 
 		buf_init(&text, ETC_TEXT_MAX);
-		if (add_etc_text(spec, hostname, i, &text, err) < 0)
+		if (mounts_etc_text(spec, hostname, i, &text, err) < 0)
 			return -1;
 		if (write_file(fd, mounts_etc_names[i], &text, err) < 0)
 			return -1;
@@ -147,7 +153,7 @@ static int clone_node(size_t i, int *ret_fd, struct err *err)
 	fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_os(err, "open %s", path);
-	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(node_numbers[i][0], node_numbers[i][1]))
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != mounts_node_device(i))
 		return err_set(err, ERR_UNSUPPORTED, "%s of this machine is not that device", path);
 	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return err_os(err, "make a mount of %s", path);

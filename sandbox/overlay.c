@@ -17,10 +17,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -276,6 +278,23 @@ static int mount_old(const struct overlay *overlay, const char *bottom, int *ret
 		return -1;
 	*ret_fd = fd;
 	return 0;
+}
+
+/* --- where it cannot work --------------------------------------------------------------------- */
+
+/* What the kernel says to it is EINVAL. A container's own root is usually one. */
+int overlay_check(int dir_fd, struct err *err)
+{
+	struct statfs fs;
+
+	if (fstatfs(dir_fd, &fs) < 0)
+		return err_os(err, "look at the store's file system");
+	if (fs.f_type != OVERLAYFS_SUPER_MAGIC)
+		return 0;
+	return err_set(err, ERR_UNSUPPORTED,
+		       "the store lies on an overlayfs, as in a container, and overlayfs cannot be "
+		       "stacked on itself (fix, one of: put the store on a volume or a tmpfs by "
+		       "--root or CBUILD_ROOT, or --isolation=chroot, which is weaker)");
 }
 
 /* --- attaching ------------------------------------------------------------------------------ */

@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,9 +102,31 @@ static int try_seccomp(void *arg, void *result, struct err *err)
 
 	(void)arg;
 	(void)result;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* as Landlock sets it where it has to */
 	seccomp_build(&filter);
 	if (seccomp_install(&filter) < 0)
 		return err_os(err, "install a seccomp filter");
+	return 0;
+}
+
+static int try_landlock(void *arg, void *result, struct err *err)
+{
+	int abi = landlock_abi();
+
+	(void)arg;
+	(void)result;
+	if (abi == 0)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "not in this kernel, or switched off (fix: Linux 5.13 or newer with "
+			       "landlock in the lsm= boot option); RUN works without it, but with "
+			       "--isolation=chroot it reaches other processes");
+	if (landlock_confine(abi) < 0)
+		return err_os(err, "restrict a process by it");
+	if (abi < LANDLOCK_SCOPES)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "ABI %d: files, but not signals and abstract sockets (fix: Linux "
+			       "6.12 or newer)",
+			       abi);
 	return 0;
 }
 
@@ -136,6 +160,8 @@ static int try_overlay(void *arg, void *result, struct err *err)
 	(void)result;
 	if (parent < 0)
 		return err_os(err, "open %s", dir);
+	if (overlay_check(parent, err) < 0)
+		return -1;
 	file_random_name(name);
 	if (mkdirat(parent, name, 0700) < 0)
 		return err_os(err, "make a directory in %s", dir);
@@ -188,27 +214,66 @@ static void probe_capabilities(struct userns_info *info)
 	    missing);
 }
 
+/* What RUN needs of it: setuid programs, and any programs. */
+static void probe_store(struct userns_info *info, const char *dir)
+{
+	struct statvfs fs;
+	bool bad = statvfs(dir, &fs) < 0;
+
+	if (bad)
+		info->rung = USERNS_NONE;
+	if (!bad && fs.f_flag & (ST_NOSUID | ST_NOEXEC))
+		add(info, "store", false,
+		    "its file system is mounted %s: %s in RUN (fix: --root on another one)",
+		    fs.f_flag & ST_NOEXEC ? "noexec" : "nosuid",
+		    fs.f_flag & ST_NOEXEC ? "nothing can be executed" : "su and sudo do not work");
+	else
+		add(info, "store", !bad, "%s", bad ? strerrordesc_np(errno) : "a usual file system");
+}
+
+/* Without namespaces. The child has tried for them and is what it was, or in a half-made one. */
+static void probe_chroot(struct userns_info *info)
+{
+	bool may = userns_may_chroot();
+
+	add(info, "chroot", may, "%s",
+	    may ? "root can be changed and files given away"
+		: "needs the capabilities chown, dac_override, fowner, setgid, setuid, sys_chroot "
+		  "(fix: run as root, or where a user may make namespaces)");
+	info->rung = may ? USERNS_CHROOT : USERNS_NONE;
+}
+
+static enum userns_rung rung_entered(bool root, enum userns_rung users)
+{
+	if (!root)
+		return users;
+	return userns_is_rootless() ? USERNS_NESTED : USERNS_ROOT;
+}
+
 static int probe_all(void *arg, void *result, struct err *err)
 {
 	struct userns_info *info = result;
 	bool root = geteuid() == 0, works;
 
-	info->rung = USERNS_ROOT;
 	if (!root)
 		probe_ranges(info);
-	if (userns_enter(err) < 0) {
-		add(info, root ? "mount namespace" : "user namespace", false, "%s", err->message);
-		info->rung = USERNS_NONE;
-		return 0;
-	}
-	add(info, root ? "mount namespace" : "user namespace", true, "entered");
+	works = userns_enter(err) == 0;
+	add(info, "namespaces", works, "%s", works ? "user and mount namespaces as needed"
+						   : err->message);
+	if (works)
+		info->rung = rung_entered(root, info->rung);
 	probe_capabilities(info);
-	works = try_out(info, "overlay mount", try_overlay, arg, "works in the store");
-	works &= try_out(info, "pid namespace", try_proc, NULL, "with a /proc of its own");
-	try_out(info, "network namespace", try_network, NULL, "with a loopback interface");
-	works &= try_out(info, "seccomp filter", try_seccomp, NULL, "can be installed");
+	if (works) {
+		works &= try_out(info, "overlay mount", try_overlay, arg, "works in the store");
+		works &= try_out(info, "pid namespace", try_proc, NULL, "with a /proc of its own");
+		try_out(info, "network namespace", try_network, NULL, "with a loopback interface");
+	}
 	if (!works)
+		probe_chroot(info);
+	if (!try_out(info, "seccomp filter", try_seccomp, NULL, "can be installed"))
 		info->rung = USERNS_NONE;
+	try_out(info, "Landlock", try_landlock, NULL, "files, signals and abstract sockets");
+	probe_store(info, arg);
 	return 0;
 }
 

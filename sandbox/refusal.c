@@ -69,6 +69,7 @@ const char *refusal_reason(void)
 
 int refusal_set(const char *what, struct err *err)
 {
-	return err_set(err, ERR_DENIED, "%s: %s (%s)", what, strerrordesc_np(errno),
-		       refusal_reason());
+	const char *answer = strerrordesc_np(errno); /* looking for the reason changes it */
+
+	return err_set(err, ERR_DENIED, "%s: %s (%s)", what, answer, refusal_reason());
 }

@@ -31,6 +31,9 @@
 #include "base/mem.h"
 #include "sandbox/sandbox.h"
 
+#define PROC_MASKED                                                                                \
+	"mount proc (parts of /proc are masked, as in a container; fix, one of: start it with "    \
+	"--security-opt systempaths=unconfined, or --isolation=chroot, which is weaker)"
 #define PLAIN (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 static int move(int mount_fd, int target_fd)
@@ -326,6 +329,8 @@ int rootfs_assemble(const struct sandbox_spec *spec, const struct mounts *mounts
 	cleanup_fd int proc = mount_new("proc", NULL, 0, PLAIN);
 	cleanup_fd int sys = -1;
 
+	if (proc < 0 && errno == EPERM)
+		return init_fail_os(report, PROC_MASKED, NULL);
 	if (proc < 0)
 		return init_fail_os(report, "mount", "proc");
 	if (move_mount(mounts->scaffold_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||

@@ -4,7 +4,8 @@
 
 /*
  * sandbox/sandbox.h: run this argv in this root with these mounts. Knows paths, mounts and
- * processes; nothing of images. userns_enter() must have been called.
+ * processes; nothing of images. userns_enter() must have been called,
+ * for a run by chroot userns_enter_files().
  */
 
 #include <stdbool.h>
@@ -36,6 +37,10 @@ struct overlay {
  * redirect_dir off. Falls back to mount(2) where the kernel lacks lowerdir+ (before 6.5).
  */
 int overlay_mount(const struct overlay *overlay, bool with_stubs, int *ret_fd, struct err *err);
+
+/* Whether directories there can be an upper one at all: else ERR_UNSUPPORTED says why, and what
+ * would help. */
+int overlay_check(int dir_fd, struct err *err);
 
 #define OVERLAY_LOWERS_MAX 500
 
@@ -141,6 +146,12 @@ struct sandbox_spec {
 	uint64_t timeout_ns; /* until all processes are killed; 0: never */
 	const struct cgroup *cgroup; /* limits on all processes together; NULL: none */
 	const struct sandbox_profile *seccomp; /* NULL: docker's default */
+	/* Without namespaces: root_fd is a plain directory, which is entered by chroot() under
+	 * Landlock. Its processes see all others' network, and those that Landlock cannot keep apart
+	 * (before Linux 6.12) their pids. aside_fd is an empty directory on the same file system.
+	 * No network but the host's, no directories to bind, no privileged steps. */
+	bool chroot;
+	int aside_fd;
 	bool seccomp_unconfined;
 	bool all_capabilities;	 /* for privileged steps: also unconfined and without masks on
 				  * /proc and /sys; still no way to the store */

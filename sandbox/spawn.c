@@ -47,6 +47,7 @@ struct run {
 	struct seccomp_filter filter; /* the built-in one */
 	struct cgroup_step cgroup;
 	struct cgroup_events events;
+	struct plain plain; /* spec->chroot */
 	pid_t pid;
 	int pidfd;
 	int report_fd;	   /* read end */
@@ -82,9 +83,13 @@ static void run_init(struct run *run, const struct sandbox_spec *spec)
 		.report_read_fd = -1,
 		.output_fds = { -1, -1 },
 		.cgroup_fd = -1,
+		.plain = spec->chroot,
+		.null_fd = -1,
+		.proc_fd = -1,
 	};
 	run->output_fds[0] = run->output_fds[1] = -1;
 	mounts_init(&run->plan.mounts);
+	plain_init(&run->plain);
 }
 
 static void run_release(struct run *run)
@@ -99,6 +104,7 @@ static void run_release(struct run *run)
 	}
 	mounts_release(&run->plan.mounts);
 	cgroup_step_end(&run->cgroup, &run->events);
+	plain_release(&run->plain);
 	if (run->masked)
 		pthread_sigmask(SIG_SETMASK, &run->old_mask, NULL);
 }
@@ -253,11 +259,13 @@ static int watch_signals(struct run *run, struct err *err)
 
 static int start(struct run *run, struct err *err)
 {
-	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD;
+	uint64_t flags = CLONE_PIDFD;
 
+	if (!run->plan.plain)
+		flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 	if (run->spec->network == SANDBOX_NETWORK_NONE)
 		flags |= CLONE_NEWNET;
-	if (run->plan.cgroup_fd < 0) /* else pid 1 makes it, in its group */
+	if (!run->plan.plain && run->plan.cgroup_fd < 0) /* else pid 1 makes it, in its group */
 		flags |= CLONE_NEWCGROUP;
 	run->pid = clone_into(flags, &run->pidfd, run->plan.cgroup_fd, &run->plan.cgroup_joined);
 	if (run->pid == 0)
@@ -296,9 +304,10 @@ static void read_report(struct run *run)
 	close_fd(&run->report_fd);
 }
 
+/* Pid 1 of a namespace takes all along; a reaper is told to. */
 static void kill_init(struct run *run)
 {
-	pidfd_send_signal(run->pidfd, SIGKILL, NULL, 0);
+	pidfd_send_signal(run->pidfd, run->plan.plain ? SIGQUIT : SIGKILL, NULL, 0);
 	run->killed = true;
 }
 
@@ -454,13 +463,25 @@ static void fill_result(const struct run *run, const struct rusage *usage, uint6
 	};
 }
 
+static int prepare_root(struct run *run, struct err *err)
+{
+	run->plan.landlock_abi = landlock_abi();
+	if (!run->plan.plain)
+		return mounts_prepare(run->spec, &run->plan.mounts, err);
+	if (plain_prepare(run->spec, &run->plain, err) < 0)
+		return -1;
+	run->plan.null_fd = run->plain.null_fd;
+	run->plan.proc_fd = run->plain.proc_fd;
+	return 0;
+}
+
 static int run_step(struct run *run, struct sandbox_result *ret_result, struct err *err)
 {
 	uint64_t start_ns = clock_monotonic_ns();
 	struct rusage usage;
 	int status, supervised;
 
-	if (make_cwd(run->spec, err) < 0 || mounts_prepare(run->spec, &run->plan.mounts, err) < 0 ||
+	if (make_cwd(run->spec, err) < 0 || prepare_root(run, err) < 0 ||
 	    make_pipes(run, err) < 0 || make_cgroup(run, err) < 0 || watch_signals(run, err) < 0)
 		return -1;
 	choose_filter(run);
@@ -477,7 +498,7 @@ static int run_step(struct run *run, struct sandbox_result *ret_result, struct e
 	if (supervised < 0 || conclude(run, status, err) < 0)
 		return -1;
 	fill_result(run, &usage, clock_monotonic_ns() - start_ns, ret_result);
-	return 0;
+	return run->plan.plain ? plain_restore(run->spec, &run->plain, err) : 0;
 }
 
 int sandbox_run(const struct sandbox_spec *spec, struct sandbox_result *ret_result, struct err *err)
@@ -485,7 +506,7 @@ int sandbox_run(const struct sandbox_spec *spec, struct sandbox_result *ret_resu
 	cleanup_free struct run *run = xcalloc(1, sizeof(*run));
 	int status;
 
-	assert(userns_entered());
+	assert(spec->chroot || userns_entered());
 	run_init(run, spec);
 	status = run_step(run, ret_result, err);
 	run_release(run);

@@ -12,13 +12,16 @@
 #include "sandbox/userns.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "sandbox/internal.h"
 
@@ -26,7 +29,8 @@
 
 static bool has_files;	 /* rights over files */
 static bool has_mounts;	 /* and a mount namespace */
-static bool files_tried; /* a second attempt would start from a half-made user namespace */
+/* A second attempt would start from a half-made namespace, or beside other threads. */
+static struct err files_refused, mounts_refused;
 
 bool userns_entered(void)
 {
@@ -40,6 +44,21 @@ bool userns_is_rootless(void)
 	if (geteuid() != 0)
 		return true;
 	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino != FIRST_USERNS_INODE;
+}
+
+bool userns_has_single_id(void)
+{
+	cleanup_buf struct buf map;
+	struct err ignored = ERR_INIT;
+	unsigned inside, outside, count = 0;
+
+	buf_init(&map, 64 * 1024);
+	if (geteuid() != 0)
+		return true;
+	if (file_read_at(AT_FDCWD, "/proc/self/uid_map", &map, &ignored) < 0)
+		return false;
+	return sscanf(map.data, "%u %u %u", &inside, &outside, &count) == 3 && count == 1 &&
+	       strchr(map.data, '\n') == map.data + map.len - 1;
 }
 
 bool userns_may_chroot(void)
@@ -81,11 +100,12 @@ int userns_enter_files(struct err *err)
 		has_files = true;
 		return 0;
 	}
-	if (files_tried)
-		return err_set(err, ERR_DENIED, "a user namespace could not be made before");
-	files_tried = true;
-	if (idmap_enter(err) < 0)
+	if (files_refused.kind == ERR_NONE)
+		idmap_enter(&files_refused);
+	if (files_refused.kind != ERR_NONE) {
+		*err = files_refused;
 		return -1;
+	}
 	has_files = true;
 	return 0;
 }
@@ -99,7 +119,7 @@ static int enter_nested(const struct err *why, struct err *err)
 		return 0;
 	return err_set(err, ERR_DENIED,
 		       "as root: %s (CAP_SYS_ADMIN is missing, as in a container; fix: start it "
-		       "with --privileged)\n  as root in a user namespace: %s",
+		       "with --privileged); as root in a user namespace: %s",
 		       why->message, second.message);
 }
 
@@ -120,15 +140,15 @@ static int enter(struct err *err)
 
 int userns_enter(struct err *err)
 {
-	struct err why = ERR_INIT;
-
 	if (has_mounts)
 		return 0;
-	if (enter(&why) < 0)
+	if (mounts_refused.kind == ERR_NONE)
+		enter(&mounts_refused);
+	if (mounts_refused.kind != ERR_NONE)
 		return err_set(err, ERR_DENIED,
-			       "cannot run containers here:\n  %s\n  without namespaces: "
+			       "cannot run containers here: %s; without namespaces: "
 			       "--isolation=chroot, which is weaker%s",
-			       why.message,
+			       mounts_refused.message,
 			       userns_may_chroot() ? "" : " (and needs root or a user namespace)");
 	has_mounts = true;
 	return 0;

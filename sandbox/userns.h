@@ -26,7 +26,7 @@ enum userns_rung {
 struct userns_probe {
 	const char *name;   /* "user namespace", "overlay mount", ... */
 	bool ok;
-	char detail[200]; /* the answer, or why not and what would fix it */
+	char detail[800]; /* the answer, or why not and what would fix it */
 };
 
 #define USERNS_PROBES_MAX 16
@@ -59,6 +59,10 @@ int userns_enter_files(struct err *err);
  * directory. Fails likewise; the message has a line for each way that was tried.
  */
 int userns_enter(struct err *err);
+
+/* Whether this process can give files to nobody but itself: one id is mapped, or it has no rights.
+ * It asks /proc. */
+bool userns_has_single_id(void);
 
 /* Whether a root can be entered by chroot() and files in it given to other owners. */
 bool userns_may_chroot(void);

@@ -47,7 +47,7 @@ layers/diff.c: readlinkat unlinkat: name
 layers/image_names.c: openat unlinkat: own: names are checked when they are parsed
 layers/image_store.c: openat: own
 layers/layer_adopt.c: openat: own
-layers/overlay.c: mknodat stat: chroot: a whiteout; host: /proc/self/ns/user
+layers/overlay.c: fstatat mknodat stat: chroot: a whiteout; name: the mark of a flat tree; host: /proc/self/ns/user
 layers/points.c: mkdirat openat: own: by paths whose links are resolved
 layers/record.c: renameat unlinkat: own
 layers/require.c: mkdirat openat: own
@@ -68,13 +68,21 @@ registry/registries.c: scandir: user: registries.conf.d
 sandbox/cgroup.c: mkdirat open openat unlinkat: host: the control groups; user: --cgroup-parent; own
 sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: own: a group of ours
 sandbox/idmap.c: execvp open: host: newuidmap, /proc/self
-sandbox/init.c: chdir execve open: chroot: after pivot_root
+sandbox/cgroup.c: mkdirat open openat unlinkat: host: /sys/fs/cgroup, /proc/self
+sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: host: a control group of ours
+sandbox/init.c: chdir chroot execve open: chroot: after pivot_root, or entered here
 sandbox/mountns.c: access chdir mkdir mount move_mount open open_tree readlink statx umount2: host
 sandbox/mounts.c: mkdirat mknodat open_tree openat symlinkat: own: tmpfs of the step; host: /dev
 sandbox/overlay.c: faccessat fchmodat mkdirat mount move_mount open_tree openat renameat2 umount2 unlinkat utimensat: own
-sandbox/probe.c: mkdirat open openat unlinkat: own
+sandbox/probe.c: mkdirat open openat statvfs unlinkat: own
 sandbox/rootfs.c: chdir faccessat mkdirat move_mount open_tree openat stat umount2: name: places that are fixed; the others by inroot_open()
 sandbox/userns.c: stat: host: /proc/self/ns/user
+builder/run_root.c: openat: own: a copied root
+layers/diff_removed.c: fstatat: name
+layers/native.c: fchmodat fchownat fstatat linkat mkdirat mknodat openat symlinkat unlinkat utimensat: name; own: a copy that nobody else writes to, linkat by a path whose directories are real in it
+sandbox/landlock.c: open: host: / of the sandbox
+sandbox/plain.c: fchmodat fstatat mkdirat mknodat open openat renameat unlinkat utimensat: name: the directory comes from base/inroot.h; host: /dev/null, /proc
+sandbox/reaper.c: openat: host: /proc
 EOF
 
 calls='open|open64|creat|openat|openat64|stat|lstat|fstatat|statx|access|faccessat|euidaccess|

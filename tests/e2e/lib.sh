@@ -167,6 +167,20 @@ busybox_tar()
 	tar -C "$root" --owner=0 --group=0 --numeric-owner -cf "$scratch/root.tar" .
 }
 
+# cbuild_root DIR: a root directory with busybox, cbuild and the libraries it is linked with.
+cbuild_root()
+{
+	local root=$1 library
+
+	mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,var/lib,usr/bin} && chmod 1777 "$root/tmp" || return 1
+	cp /bin/busybox "$root/bin/" && chroot "$root" /bin/busybox --install -s /bin || return 1
+	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n' >"$root/etc/passwd"
+	cp "$CBUILD" "$root/usr/bin/cbuild"
+	for library in $(ldd "$CBUILD" | grep -oE '/[^ ]+'); do
+		cp -L --parents "$library" "$root" || return 1
+	done
+}
+
 # image_id NAME: from docker's JSON.
 image_id()
 {

@@ -148,7 +148,7 @@ static inline int box_stat(struct box *box, const struct digest *diff_id, const 
 {
 	char place[TREE_PATH_MAX];
 	cleanup_fd int fd =
-		openat(store_fd(box->store), tree_path(diff_id, "fs", place), O_PATH | O_DIRECTORY);
+		openat(store_fd(box->store), tree_path(box->store, diff_id, "fs", place), O_PATH | O_DIRECTORY);
 
 	assert_true(fd >= 0);
 	return fstatat(fd, *path ? path : ".", ret_stat, AT_SYMLINK_NOFOLLOW);
@@ -166,7 +166,7 @@ static inline bool box_is_opaque(struct box *box, const struct digest *diff_id, 
 	char place[TREE_PATH_MAX], whole[TREE_PATH_MAX + 100];
 	cleanup_fd int fd = -1;
 
-	snprintf(whole, sizeof(whole), "%s/%s", tree_path(diff_id, "fs", place), path);
+	snprintf(whole, sizeof(whole), "%s/%s", tree_path(box->store, diff_id, "fs", place), path);
 	fd = openat(store_fd(box->store), whole, O_RDONLY | O_DIRECTORY);
 	assert_true(fd >= 0);
 	return overlay_is_opaque(fd, overlay_opaque_name());

@@ -222,9 +222,9 @@ static void test_unpack__whiteout_and_file_in_any_order(void **state)
 	assert_true(box_is_opaque(box, &id, "dir"));
 	assert_true(box_is_opaque(box, &id, "opaque"));
 	assert_int_equal(box_stat(box, &id, "gone", &st), 0);
-	assert_true(overlay_is_whiteout(&st));
+	assert_true(overlay_is_whiteout(&st, overlay_opaque_name()));
 	assert_int_equal(box_stat(box, &id, "gone2", &st), 0);
-	assert_true(overlay_is_whiteout(&st));
+	assert_true(overlay_is_whiteout(&st, overlay_opaque_name()));
 }
 
 static void test_unpack__whiteout_through_link_stays_inside(void **state)
@@ -373,7 +373,11 @@ static void test_unpack__digest_is_verified(void **state)
 	struct err err = ERR_INIT;
 	struct digest wrong = { { 1 } };
 	char dir[160];
-	struct unpack unpack = { .what = "test", .want_diff_id = &wrong };
+	struct unpack unpack = {
+		.what = "test",
+		.want_diff_id = &wrong,
+		.opaque_name = overlay_opaque_name(),
+	};
 	TAR_BUF(tar);
 
 	tar_put_file(&tar, "x", "1");
@@ -413,7 +417,7 @@ static void test_unpack__devices(void **state)
 		return;
 	}
 	assert_false(box_has(box, &id, "dev/null"));
-	assert_ok(file_read_at(store_fd(box->store), tree_path(&id, "devices", path), &list, &err));
+	assert_ok(file_read_at(store_fd(box->store), tree_path(box->store, &id, "devices", path), &list, &err));
 	assert_string_equal(list.data, "c 1:3 dev/null");
 }
 
@@ -443,7 +447,7 @@ static void test_unpack__attributes(void **state)
 	assert_int_equal(box_stat(box, &id, "d/none", &st), 0);
 	assert_int_equal(st.st_mode, S_IFDIR);
 	assert_int_equal(st.st_mtime, 3000);
-	snprintf(path, sizeof(path), "%s/store/%s/d/suid", box->dir, tree_path(&id, "fs", place));
+	snprintf(path, sizeof(path), "%s/store/%s/d/suid", box->dir, tree_path(box->store, &id, "fs", place));
 	assert_int_equal(getxattr(path, "user.note", value, sizeof(value)), 5);
 }
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this process may do with files and mounts. A build asks for it when the first step has work
+ * to do, and gets as much as there is: where no namespace can be made, layers are unpacked in a form
+ * that needs none, and all steps but RUN are done as ever. RUN is never given less than was asked
+ * for: without namespaces it needs --isolation=chroot, by which the user says so.
+ */
+#include "base/err.h"
+#include "builder/internal.h"
+#include "layers/store.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/userns.h"
+
+int rights_enter(struct store *store, enum build_isolation isolation, struct err *err)
+{
+	bool flat = store_has_flat_trees(store);
+	struct err why = ERR_INIT;
+
+	if (flat || (userns_entered() && isolation != BUILD_ISOLATION_CHROOT))
+		return 0;
+	if (isolation == BUILD_ISOLATION_NAMESPACE && userns_enter(err) < 0)
+		return -1;
+	/* what a failure means is known when something fails for it */
+	if (isolation == BUILD_ISOLATION_CHROOT || userns_enter(&why) < 0 ||
+	    overlay_check(store_fd(store), &why) < 0) {
+		store_use_flat_trees(store);
+		userns_enter_files(&why);
+	}
+	if (userns_has_single_id())
+		store_record_owners(store);
+	return store_sweep(store, err);
+}
+
+int rights_require_run(struct store *store, enum build_isolation isolation, struct err *err)
+{
+	if (rights_enter(store, isolation, err) < 0)
+		return -1;
+	if (isolation != BUILD_ISOLATION_CHROOT)
+		return userns_enter(err) < 0 ? -1 : overlay_check(store_fd(store), err);
+	if (userns_enter_files(err) < 0)
+		return err_wrap(err, "--isolation=chroot");
+	if (!userns_may_chroot())
+		return err_set(err, ERR_DENIED,
+			       "--isolation=chroot: this process has not the capabilities for it: "
+			       "chown, dac_override, fowner, setgid, setuid, sys_chroot (fix: run as "
+			       "root of the container, or as a user who may make a user namespace)");
+	return 0;
+}

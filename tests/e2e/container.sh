@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# cbuild inside containers that others start: docker's with its default profile (no mount, no
+# unshare, no namespaces), and ones with a little more. Nothing is privileged but the daemon.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+context=$scratch/context
+mkdir "$context" "$scratch/empty"
+
+# A base with a package repository of its own, so that apt needs no network; and an image whose
+# layers remove and replace what lies below.
+images()
+{
+	bases_registry
+	cbuild pull debian:12 >/dev/null && cbuild save -o "$context/debian.tar" debian:12 &&
+		cbuild import - busybox <"$scratch/box.tar" >/dev/null || return 1
+	cat >"$scratch/Dockerfile" <<-'EOF'
+		FROM busybox
+		RUN mkdir /d && echo old > /d/old && echo kept > /kept && chown -R 1000:1000 /d
+		RUN rm -r /d /bin/zcat && mkdir /d && echo new > /d/new && chown 1000:1000 /d/new
+	EOF
+	cbuild build -q -t layered -f "$scratch/Dockerfile" "$scratch/empty" >/dev/null &&
+		cbuild save -o "$context/layered.tar" layered
+}
+
+# in_docker COMMAND...: in a container with docker's default profile and capabilities.
+in_docker() { docker_ run --rm --network=host -v "$context:/ctx:ro" "${docker_options[@]}" box "$@"; }
+docker_options=()
+
+cbuild_root "$scratch/root" && tar -C "$scratch/root" --numeric-owner -cf "$scratch/box.tar" .
+images || { echo "$test_name: no images" >&2; exit 1; }
+docker_start "$scratch" || exit 1
+docker_ import "$scratch/box.tar" box >/dev/null || exit 1
+echo some >"$context/file"
+
+cat >"$context/Copy" <<-'EOF'
+	FROM layered
+	COPY --chown=1000:5 file /d/added
+	COPY --from=layered /d/new /copied
+EOF
+(cat "$context/Copy" && printf 'WORKDIR /work\nENV A=1\n') >"$context/More"
+cat >"$context/Run" <<-'EOF'
+	FROM layered
+	RUN echo run > /run-was-here && rm /kept
+EOF
+cat >"$context/Apt" <<-'EOF'
+	FROM debian:12
+	RUN apt-get update && apt-get install -y cowsay
+	RUN /usr/games/cowsay moo > /moo && rm /usr/games/cowthink; (sleep 1000 &)
+	FROM debian:12
+	COPY --from=0 /moo /moo
+	RUN test -s /moo && test ! -e /usr/games/cowsay
+EOF
+
+load='cbuild load -q -i /ctx/layered.tar >/dev/null'
+check 'docker, default profile: COPY, WORKDIR and ENV are built' in_docker sh -c "$load &&
+	cbuild build -q -f /ctx/More -t out /ctx && cbuild save -o /tmp/out.tar out"
+cbuild build -q -f "$context/Copy" -t out "$context" >/dev/null
+check 'into the same layers as outside' equal "$(cbuild inspect --format '{{json .RootFS}}' out)" \
+	"$(in_docker sh -c "$load && cbuild build -q -f /ctx/Copy -t out /ctx >&2 &&
+		cbuild inspect --format '{{json .RootFS}}' out" 2>/dev/null)"
+
+check 'RUN fails' fails 1 in_docker sh -c "$load && cbuild build -f /ctx/Run /ctx"
+check 'and says which ways were tried' grep -q 'as root: cannot create a mount namespace: Operation not permitted (CAP_SYS_ADMIN is missing' "$scratch/said"
+check 'and why the other one failed' grep -q 'as root in a user namespace: cannot create a user namespace: Operation not permitted (a seccomp policy is in force, as in a container; fix: start the container with --security-opt seccomp=unconfined' "$scratch/said"
+check 'and what can be done' grep -q -- 'without namespaces: --isolation=chroot' "$scratch/said"
+check '--isolation=namespace fails before the first step' fails 1 in_docker sh -c \
+	"$load && cbuild build --isolation=namespace -f /ctx/Copy /ctx"
+
+check '--isolation=chroot runs apt-get' in_docker sh -c '
+	cbuild load -q -i /ctx/debian.tar && cbuild build --isolation=chroot -f /ctx/Apt -t out /ctx &&
+	cbuild run --isolation=chroot out cat /moo &&
+	! ps | grep -v grep | grep -q "sleep 1000"'
+check 'CBUILD_ISOLATION says it too, and owners are right' in_docker sh -c "$load &&
+	export CBUILD_ISOLATION=chroot
+	cbuild build -q -f /ctx/Copy -t out /ctx &&
+	test \"\$(cbuild run out stat -c '%n %u:%g' /d/added /copied /d/new | tr '\n' ' ')\" = \
+		'/d/added 1000:5 /copied 1000:1000 /d/new 1000:1000 '"
+check 'what a layer removed is not there' in_docker sh -c "$load &&
+	test \"\$(cbuild run --isolation=chroot layered sh -c 'ls /d; test ! -e /bin/zcat && cat /kept' |
+		tr '\n' ' ')\" = 'new kept '"
+in_docker sh -c "$load && cbuild build -q --isolation=chroot -f /ctx/Run -t r /ctx >&2 &&
+	cbuild save r" >"$scratch/made.tar" && cbuild load -q -i "$scratch/made.tar" >/dev/null
+check 'a layer made there runs here' prints 'run' cbuild run r cat /run-was-here
+check 'without what it removed' fails 1 cbuild run r cat /kept
+check 'cbuild info says so' says 'chroot only, with --isolation=chroot' in_docker cbuild info
+check 'a second chroot, devices and other processes are out of reach' in_docker sh -c "$load &&
+	cbuild run --isolation=chroot layered sh -c '
+		mkdir /x; chroot /x /bin/true && exit 1
+		mknod /n b 8 0 && exit 1
+		kill -9 1 && exit 1
+		kill -9 \$PPID && exit 1
+		exit 0'"
+
+docker_options=(--user 1000 --env CBUILD_ROOT=/tmp/store)
+check 'docker, plain user: RUN fails' fails 1 in_docker sh -c \
+	"printf 'FROM scratch\nRUN true\n' >/tmp/D && cbuild build -f /tmp/D /ctx"
+check 'and says why' eval 'cat "$scratch/said"; grep -q "as a user in a user namespace: cannot create a user namespace" "$scratch/said"'
+check 'docker, plain user: COPY is built' in_docker sh -c "
+	printf 'FROM scratch\nCOPY --chown=7:7 file /\nENV A=1\n' >/tmp/D && cbuild build -q -f /tmp/D /ctx"
+
+docker_options=(--security-opt seccomp=unconfined --security-opt systempaths=unconfined
+	--cap-add SYS_ADMIN -v "$scratch/volume:/var/lib/cbuild")
+check 'docker, without its policy, on a volume: RUN works' in_docker sh -c \
+	"$load && cbuild build -f /ctx/Run -t out /ctx && cbuild run out cat /run-was-here"
+
+finish

@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Places with less than usual: a bare chroot, root without CAP_SYS_ADMIN, users without one thing or
+# another. What can be done is done; what cannot says why, and what would help, in these words.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+context=$scratch/context
+root=$scratch/root
+canary=cbuild-canary.$$
+
+at_exit_of_ladder()
+{
+	umount "$root/proc" "$root" "$scratch/overlay/merged" "$scratch/nosuid" 2>/dev/null
+	rm -f "/$canary" "$scratch/$canary"
+	[ -z "${single:-}" ] || userdel --remove "$single" >/dev/null 2>&1
+}
+trap 'at_exit_of_ladder; at_end' EXIT
+
+mkdir "$context"
+cbuild_root "$root" || { echo "$test_name: no root" >&2; exit 1; }
+tar -C "$root" --exclude=./usr --exclude='./lib*' --numeric-owner -cf "$context/busybox.tar" .
+gcc -static -O1 -o "$context/escape" "$srcdir/tests/e2e/chroot_escape.c" || exit 1
+for node in null:3 zero:5 full:7 random:8 urandom:9; do
+	mknod -m 666 "$root/dev/${node%:*}" c 1 "${node#*:}"
+done
+mknod -m 666 "$root/dev/tty" c 5 0
+cat >"$context/Dockerfile" <<-EOF
+	FROM busybox
+	COPY escape /
+	RUN /escape /$canary > /where && id -u > /id
+	RUN test "\$(cat /where)" = in && test ! -e /$canary
+EOF
+printf 'FROM busybox\nCOPY --chown=1000:5 escape /\nWORKDIR /w\n' >"$context/Copy"
+chmod -R a+rX "$context"
+
+# --- a chroot into a plain directory, without anything mounted in it
+
+cp -a "$context" "$root/context"
+touch "/$canary" "$scratch/$canary"
+build='export CBUILD_ROOT=/var/lib/cbuild
+	cbuild import /context/busybox.tar busybox >/dev/null && cbuild build --no-cache /context'
+in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"; }
+
+check 'a bare chroot: RUN works and cannot get out' in_root sh -c "$build"
+check 'nothing is left mounted' eval '! grep -q "$root" /proc/self/mountinfo'
+mount -t proc proc "$root/proc"
+check 'the same with /proc' in_root sh -c "$build"
+umount "$root/proc"
+mount --bind "$root" "$root"
+check 'the same on a mount of its own' in_root sh -c "$build"
+umount "$root"
+check 'the same by --isolation=chroot' in_root sh -c "export CBUILD_ISOLATION=chroot; mkdir -p /tmp/p; $build"
+
+# --- root without a capability
+
+# less CAPABILITY COMMAND...
+less() { setpriv --bounding-set "-$1" --inh-caps "-$1" "${@:2}"; }
+
+cbuild import "$context/busybox.tar" busybox >/dev/null
+check 'root without CAP_SYS_ADMIN: RUN works, in a user namespace' \
+	less sys_admin "$CBUILD" --root "$store" build --no-cache "$context"
+check 'info says so' says '^Isolation: root in a user namespace' less sys_admin "$CBUILD" --root "$store" info
+off='echo 0 >/proc/sys/user/max_user_namespaces'
+check 'and without user namespaces: RUN fails' fails 1 unshare --user --map-root-user sh -c \
+	"$off; exec setpriv --bounding-set -sys_admin --inh-caps -sys_admin \
+	'$CBUILD' --root '$store' build --no-cache '$context'"
+check 'saying both reasons' grep -q 'cannot run containers here: as root: cannot create a mount namespace: Operation not permitted (CAP_SYS_ADMIN is missing, as in a container; fix: start it with --privileged); as root in a user namespace: cannot create a user namespace: No space left on device (user.max_user_namespaces is 0; fix: sudo sysctl -w user.max_user_namespaces=15000, or run as root); without namespaces: --isolation=chroot, which is weaker' "$scratch/said"
+
+# --- where the store may not be
+
+mkdir -p "$scratch/overlay/"{lower,upper,work,merged} "$scratch/nosuid"
+mount -t overlay overlay -o "lowerdir=$scratch/overlay/lower,upperdir=$scratch/overlay/upper,workdir=$scratch/overlay/work" "$scratch/overlay/merged"
+on_overlay() { "$CBUILD" --root "$scratch/overlay/merged/store" "$@"; }
+on_overlay import "$context/busybox.tar" busybox >/dev/null
+check 'a store on an overlayfs: COPY is built' on_overlay build -q -f "$context/Copy" "$context"
+check 'RUN fails' fails 1 on_overlay build "$context"
+check 'saying why' grep -q 'the store lies on an overlayfs, as in a container, and overlayfs cannot be stacked on itself (fix, one of: put the store on a volume or a tmpfs by --root or CBUILD_ROOT, or --isolation=chroot, which is weaker)' "$scratch/said"
+check 'RUN works by --isolation=chroot' on_overlay build --isolation=chroot "$context"
+mount -t tmpfs -o nosuid tmpfs "$scratch/nosuid"
+check 'a nosuid store is told' says 'store +no: its file system is mounted nosuid: su and sudo do not work in RUN \(fix: --root on another one\)' \
+	"$CBUILD" --root "$scratch/nosuid/store" info
+
+# --- users
+
+user_ready
+user_cbuild import "$context/busybox.tar" busybox >/dev/null
+check 'a user with ranges: RUN works' user_cbuild build --no-cache "$context"
+check 'a user by --isolation=chroot: RUN works' user_cbuild build --no-cache --isolation=chroot "$context"
+check 'without newuidmap: RUN fails' fails 1 as_user env PATH=/nonexistent "$CBUILD" \
+	--root "$user_home/store" build --no-cache "$context"
+check 'saying what to install' grep -q "newuidmap: No such file or directory (fix: install it, Debian's package is uidmap)" "$scratch/said"
+check 'a masked /proc: RUN fails' fails 1 unshare --mount sh -c "mount -t tmpfs tmpfs /proc/irq &&
+	exec setpriv --reuid '$plain_user' --regid '$plain_user' --init-groups \
+	'$CBUILD' --root '$user_home/store' build --no-cache '$context'"
+check 'saying so' grep -q 'mount proc (parts of /proc are masked, as in a container; fix, one of: start it with --security-opt systempaths=unconfined, or --isolation=chroot, which is weaker): Operation not permitted' "$scratch/said"
+check 'by --isolation=chroot RUN works there' unshare --mount sh -c "mount -t tmpfs tmpfs /proc/irq &&
+	exec setpriv --reuid '$plain_user' --regid '$plain_user' --init-groups \
+	'$CBUILD' --root '$user_home/store' build --no-cache --isolation=chroot '$context'"
+# --- a user without ranges: owners are recorded
+
+mkdir -p "$scratch/many/d"
+echo a >"$scratch/many/a" && echo b >"$scratch/many/d/b"
+chown 1000:5 "$scratch/many/a" "$scratch/many/d" && chown 7:8 "$scratch/many/d/b"
+tar -C "$scratch" -cf "$scratch/many.tar" many && chmod a+r "$scratch/many.tar"
+cat >"$context/Single" <<-'EOF'
+	FROM many AS base
+	COPY --chown=1000:9 escape /many/added
+	FROM busybox
+	COPY --from=base /many /copied
+	RUN echo more >> /copied/a && touch /copied/new && mv /copied/d/b /copied/d/c && ! chown 5 /copied/new
+EOF
+single=${plain_user}x
+useradd --create-home --shell /bin/bash "$single" && sed -i "/^$single:/d" /etc/subuid /etc/subgid
+single_cbuild()
+{
+	setpriv --reuid "$single" --regid "$single" --init-groups --reset-env -- \
+		"$CBUILD" --root "/home/$single/store" "$@"
+}
+# owners IMAGE NAME...: what the last layer says of each name, on one line.
+owners()
+{
+	local last
+
+	rm -rf "$scratch/saved" && mkdir "$scratch/saved" &&
+		single_cbuild save "$1" | tar -C "$scratch/saved" -xf - || return 1
+	last=$(grep -oE 'blobs/sha256/[0-9a-f]+' "$scratch/saved/manifest.json" | tail -n 1)
+	tar --numeric-owner -tvf "$scratch/saved/$last" |
+		awk '$6 !~ /wh/ { printf "%s%s %s", sep, $6, $2; sep = ", " }'
+}
+single_cbuild import "$context/busybox.tar" busybox >/dev/null
+single_cbuild import "$scratch/many.tar" many >/dev/null
+check 'a user with a single id: RUN works' single_cbuild build -q -t out -f "$context/Single" "$context"
+check 'owners are right in the layer of RUN' prints \
+	'copied/ 0/0, copied/a 1000/5, copied/d/ 1000/5, copied/d/c 7/8, copied/new 0/0' owners out
+check 'and in that of COPY --chown' eval \
+	'single_cbuild build -q -t base --target base -f "$context/Single" "$context" >/dev/null &&
+	prints "many/ 0/0, many/added 1000/9" owners base'
+check 'info names what is missing' says \
+	'subordinate ids +no: no range in /etc/subuid \(fix: sudo usermod --add-subuids' single_cbuild info
+
+check 'info names the rung of a user' says '^Isolation: user with subordinate id ranges' user_cbuild info
+check 'CBUILD_ISOLATION that means nothing is a usage error' fails 2 env CBUILD_ISOLATION=magic "$CBUILD" \
+	--root "$store" build "$context"
+
+finish

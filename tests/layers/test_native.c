@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Flat trees, roots that are copied from them, and layers found by comparing. */
+#include "tests/layers/store_box.h"
+
+#include <sys/xattr.h>
+
+#define TAR_BUF(name)                                                                              \
+	cleanup_buf struct buf name;                                                               \
+	buf_init(&name, TAR_BUILD_MAX)
+
+static int flat_setup(void **state)
+{
+	if (box_setup(state) < 0)
+		return -1;
+	store_use_flat_trees(((struct box *)*state)->store);
+	return 0;
+}
+
+static void make_layers(struct box *box, struct digest ids[2])
+{
+	struct tar_header header = tar_member("s", '2');
+	TAR_BUF(tar);
+
+	tar_put_file(&tar, "keep", "k");
+	tar_put_file(&tar, "gone", "g");
+	tar_put_file(&tar, "d/a", "a");
+	tar_put_file(&tar, "d/b", "b");
+	tar_put_file(&tar, "o/old", "old");
+	tar_put_file(&tar, "t/file", "t");
+	snprintf(header.link, sizeof(header.link), "keep");
+	tar_put(&tar, header);
+	ids[0] = box_unpack(box, &tar);
+	tar_put_file(&tar, ".wh.gone", "");
+	tar_put_file(&tar, "d/.wh.a", "");
+	tar_put_file(&tar, "o/.wh..wh..opq", "");
+	tar_put_file(&tar, "o/new", "new");
+	tar_put_file(&tar, "t", "a file now");
+	ids[1] = box_unpack(box, &tar);
+}
+
+/* A copy of these layers; *ret_fd is the directory. */
+static struct snapshot *copy_root(struct box *box, const struct digest *ids, size_t n, int *ret_fd)
+{
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+
+	assert_true(box->n_roots < 16);
+	assert_ok(root_open(box->store, ids, n, &box->roots[box->n_roots], &err));
+	assert_ok(snapshot_copy(box->roots[box->n_roots++], &snapshot, &err));
+	*ret_fd = openat(store_fd(box->store), snapshot->upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(*ret_fd >= 0);
+	return snapshot;
+}
+
+static void put(int dir_fd, const char *name, const char *text)
+{
+	struct err err = ERR_INIT;
+
+	assert_ok(file_replace_at(dir_fd, name, text, strlen(text), 0644, false, &err));
+}
+
+static void expect_text(int dir_fd, const char *name, const char *want)
+{
+	struct err err = ERR_INIT;
+	TAR_BUF(text);
+
+	assert_ok(file_read_at(dir_fd, name, &text, &err));
+	assert_string_equal(text.data, want);
+}
+
+static bool has(int dir_fd, const char *name)
+{
+	return faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* --- flat trees ------------------------------------------------------------------------------- */
+
+static void test_native__hidden_names_are_sockets_in_a_flat_tree(void **state)
+{
+	struct box *box = *state;
+	struct digest ids[2];
+	struct stat st;
+
+	make_layers(box, ids);
+	assert_int_equal(box_stat(box, &ids[1], "gone", &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	box_expect(box, &ids[1], "w gone\nw d/a\no o\nf o/new\nf t\n");
+}
+
+static void test_native__flat_trees_are_looked_into_as_others_are(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct root_entry entry;
+	struct digest ids[2];
+	struct root *root;
+
+	make_layers(box, ids);
+	assert_ok(root_open(box->store, ids, 2, &root, &err));
+	assert_ok(root_lookup(root, "keep", false, &entry, &err));
+	assert_ok(root_lookup(root, "s", true, &entry, &err));
+	assert_string_equal(entry.path, "keep");
+	assert_ok(root_lookup(root, "d/b", false, &entry, &err));
+	assert_ok(root_lookup(root, "o/new", false, &entry, &err));
+	assert_int_equal(root_lookup(root, "gone", false, &entry, &err), -1);
+	assert_int_equal(root_lookup(root, "d/a", false, &entry, &err), -1);
+	assert_int_equal(root_lookup(root, "o/old", false, &entry, &err), -1);
+	root_free(root);
+}
+
+static void test_native__device_nodes_are_not_made_in_a_flat_tree(void **state)
+{
+	struct box *box = *state;
+	struct tar_header header = tar_member("dev/sda", '4');
+	struct digest id;
+	TAR_BUF(tar);
+
+	snprintf(header.dev_major, sizeof(header.dev_major), "%07o", 8);
+	tar_put(&tar, header);
+	id = box_unpack(box, &tar);
+	assert_false(box_has(box, &id, "dev/sda"));
+}
+
+/* A layer that exists as a tree of the one kind only becomes one of the other. */
+static void test_native__trees_are_converted(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct layer layer;
+	struct digest ids[2];
+	struct stat st;
+	int fd;
+
+	make_layers(box, ids);
+	snapshot = copy_root(box, ids, 2, &fd);
+	assert_int_equal(unlinkat(fd, "keep", 0), 0);
+	assert_ok(snapshot_commit(snapshot, &layer, NULL, &err));
+	close(fd);
+	snapshot_free(snapshot);
+	assert_ok(layer_require_trees(box->store, &layer.diff_id, 1, 1, NULL, NULL, &err));
+	assert_int_equal(box_stat(box, &layer.diff_id, "keep", &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	assert_ok(layer_forget(box->store, &layer.diff_id, &err)); /* only the flat tree is left */
+	store_free(box->store);
+	{
+		char path[200];
+
+		snprintf(path, sizeof(path), "%s/store", box->dir);
+		assert_ok(store_open(path, false, &box->store, &err));
+	}
+	assert_false(tree_exists(box->store, &layer.diff_id));
+	assert_true(layer_present(box->store, &layer.diff_id));
+	assert_ok(layer_require_trees(box->store, &layer.diff_id, 1, 1, NULL, NULL, &err));
+	assert_int_equal(box_stat(box, &layer.diff_id, "keep", &st), 0);
+	assert_true(S_ISCHR(st.st_mode));
+	for (size_t i = 0; i < box->n_roots; i++)
+		root_free(box->roots[i]);
+	box->n_roots = 0;
+	assert_ok(tree_remove(box->store, &layer.diff_id, &err));
+	assert_false(tree_exists(box->store, &layer.diff_id));
+	assert_false(tree_exists_somehow(box->store, &layer.diff_id));
+}
+
+/* --- copies ----------------------------------------------------------------------------------- */
+
+static void test_native__copy_is_the_merged_root(void **state)
+{
+	struct box *box = *state;
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	int fd;
+
+	make_layers(box, ids);
+	snapshot = copy_root(box, ids, 2, &fd);
+	expect_text(fd, "keep", "k");
+	expect_text(fd, "s", "k");
+	expect_text(fd, "d/b", "b");
+	expect_text(fd, "o/new", "new");
+	expect_text(fd, "t", "a file now");
+	assert_false(has(fd, "gone"));
+	assert_false(has(fd, "d/a"));
+	assert_false(has(fd, "o/old"));
+	assert_false(has(fd, "o/.wh..wh..opq"));
+	close(fd);
+	snapshot_free(snapshot);
+}
+
+static void test_native__attributes_links_and_times_are_copied(void **state)
+{
+	struct box *box = *state;
+	struct tar_header header = tar_member("d/", '5');
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	struct stat st, other;
+	char value[8];
+	int fd;
+	TAR_BUF(tar);
+
+	snprintf(header.mode, sizeof(header.mode), "%07o", 01711);
+	snprintf(header.uid, sizeof(header.uid), "%07o", 5);
+	snprintf(header.mtime, sizeof(header.mtime), "%011o", 99);
+	box_need_ids();
+	tar_put_pax1(&tar, "SCHILY.xattr.user.note", "x");
+	tar_put(&tar, header);
+	tar_put_file(&tar, "d/one", "1");
+	header = tar_member("two", '1');
+	snprintf(header.link, sizeof(header.link), "d/one");
+	tar_put(&tar, header);
+	ids[0] = box_unpack(box, &tar);
+	tar_put_file(&tar, "d/more", "m"); /* only implies d */
+	ids[1] = box_unpack(box, &tar);
+	snapshot = copy_root(box, ids, 2, &fd);
+	assert_int_equal(fstatat(fd, "d", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 01711);
+	assert_int_equal(st.st_uid, 5);
+	assert_int_equal(st.st_mtime, 99);
+	{
+		cleanup_fd int d = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		assert_int_equal(fgetxattr(d, "user.note", value, sizeof(value)), 1);
+	}
+	assert_int_equal(fstatat(fd, "two", &st, 0), 0);
+	assert_int_equal(fstatat(fd, "d/one", &other, 0), 0);
+	assert_int_equal(st.st_ino, other.st_ino);
+	assert_true(has(fd, "d/more"));
+	close(fd);
+	snapshot_free(snapshot);
+}
+
+/* --- what a step changed ---------------------------------------------------------------------- */
+
+typedef void change(int fd);
+
+static void expect_change(struct box *box, change *make, const char *want)
+{
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	struct layer layer;
+	unsigned skipped;
+	int fd;
+
+	make_layers(box, ids);
+	snapshot = copy_root(box, ids, 2, &fd);
+	make(fd);
+	close(fd);
+	assert_ok(snapshot_commit(snapshot, &layer, &skipped, &err));
+	snapshot_free(snapshot);
+	box_expect(box, &layer.diff_id, want);
+	assert_int_equal(layer.empty, !*want);
+}
+
+static void change_nothing(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+}
+
+/* What a step touches and puts back as it was is no change, whatever ctime says. */
+static void change_and_back(int fd)
+{
+	struct timespec times[2];
+	struct stat st;
+
+	assert_int_equal(fstatat(fd, "d", &st, 0), 0);
+	assert_int_equal(renameat(fd, "d/b", fd, "d/x"), 0);
+	assert_int_equal(renameat(fd, "d/x", fd, "d/b"), 0);
+	times[0] = times[1] = st.st_mtim;
+	assert_int_equal(utimensat(fd, "d", times, 0), 0);
+}
+
+static void change_some(int fd)
+{
+	assert_int_equal(mkdirat(fd, "n", 0755), 0);
+	put(fd, "n/f", "x");
+	put(fd, "keep", "K");
+	assert_int_equal(unlinkat(fd, "d/b", 0), 0);
+	assert_int_equal(unlinkat(fd, "s", 0), 0);
+}
+
+/* The same size and time, other bytes. */
+static void change_secretly(int fd)
+{
+	struct timespec times[2];
+	struct stat st;
+	int file;
+
+	assert_int_equal(fstatat(fd, "d/b", &st, 0), 0);
+	file = openat(fd, "d/b", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(file, "B", 1), 1);
+	times[0] = times[1] = st.st_mtim;
+	assert_int_equal(futimens(file, times), 0);
+	close(file);
+}
+
+/* Two directories change places: nothing below them was touched. */
+static void swap_directories(int fd)
+{
+	assert_int_equal(renameat2(fd, "d", fd, "o", RENAME_EXCHANGE), 0);
+}
+
+static void replace_directory(int fd)
+{
+	assert_int_equal(unlinkat(fd, "d/b", 0), 0);
+	assert_int_equal(unlinkat(fd, "d", AT_REMOVEDIR), 0);
+	put(fd, "d", "a file");
+	assert_int_equal(unlinkat(fd, "t", 0), 0);
+	assert_int_equal(mkdirat(fd, "t", 0755), 0);
+}
+
+static void make_socket(int fd)
+{
+	assert_int_equal(mknodat(fd, "sock", S_IFSOCK | 0600, 0), 0);
+}
+
+static void test_native__only_changes_are_in_the_layer(void **state)
+{
+	expect_change(*state, change_nothing, "");
+	expect_change(*state, change_and_back, "");
+	expect_change(*state, change_some, "w s\nd d\nw d/b\nf keep\nd n\nf n/f\n");
+	expect_change(*state, change_secretly, "d d\nf d/b\n");
+	expect_change(*state, replace_directory, "f d\nd t\n");
+	expect_change(*state, make_socket, "");
+}
+
+static void test_native__moved_directories_are_seen(void **state)
+{
+	expect_change(*state, swap_directories, "d d\nw d/b\nf d/new\nd o\nw o/new\nf o/b\n");
+}
+
+/* --- owners that are only recorded ------------------------------------------------------------ */
+
+static void test_native__recorded_owners_are_told_and_kept(void **state)
+{
+	struct box *box = *state;
+	struct tar_header header = tar_member("d/", '5');
+	struct err err = ERR_INIT;
+	struct root_entry entry;
+	struct snapshot *snapshot;
+	struct digest id;
+	struct layer layer;
+	struct root *root;
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+	int fd;
+	TAR_BUF(tar);
+
+	store_record_owners(box->store);
+	snprintf(header.uid, sizeof(header.uid), "%07o", 1000);
+	snprintf(header.gid, sizeof(header.gid), "%07o", 5);
+	/* an image's own attribute of that name is no owner */
+	tar_put_pax1(&tar, "SCHILY.xattr.user.cbuild.owner", "77:77");
+	tar_put(&tar, header);
+	header = tar_member("d/f", '0');
+	snprintf(header.uid, sizeof(header.uid), "%07o", 7);
+	tar_put(&tar, header);
+	id = box_unpack(box, &tar);
+	assert_int_equal(box_stat(box, &id, "d", &st), 0);
+	assert_int_equal(st.st_uid, geteuid());
+	assert_ok(root_open(box->store, &id, 1, &root, &err));
+	assert_ok(root_lookup(root, "d", false, &entry, &err));
+	assert_int_equal(entry.stat.st_uid, 1000);
+	assert_int_equal(entry.stat.st_gid, 5);
+	assert_ok(root_lookup(root, "d/f", false, &entry, &err));
+	assert_int_equal(entry.stat.st_uid, 7);
+	root_free(root);
+	snapshot = copy_root(box, &id, 1, &fd);
+	{
+		cleanup_fd int d = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		assert_true(owner_recorded(d, &uid, &gid));
+		assert_int_equal(uid, 1000);
+	}
+	put(fd, "d/new", "n");
+	close(fd);
+	assert_ok(snapshot_commit(snapshot, &layer, NULL, &err));
+	snapshot_free(snapshot);
+	box_expect(box, &layer.diff_id, "d d\nf d/new\n");
+	assert_ok(root_open(box->store, &layer.diff_id, 1, &root, &err));
+	assert_ok(root_lookup(root, "d", false, &entry, &err));
+	assert_int_equal(entry.stat.st_uid, 1000);
+	assert_ok(root_lookup(root, "d/new", false, &entry, &err));
+	assert_int_equal(entry.stat.st_uid, 0);
+	root_free(root);
+}
+
+static void change_with_mark_name(int fd)
+{
+	put(fd, "d/.wh.x", "");
+}
+
+static void test_native__names_that_a_layer_cannot_hold_are_refused(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	struct layer layer;
+	int fd;
+
+	make_layers(box, ids);
+	snapshot = copy_root(box, ids, 2, &fd);
+	change_with_mark_name(fd);
+	close(fd);
+	assert_int_equal(snapshot_commit(snapshot, &layer, NULL, &err), -1);
+	assert_int_equal(err.kind, ERR_INVALID);
+	snapshot_free(snapshot);
+}
+
+static int run(void)
+{
+#define FLAT(test) cmocka_unit_test_setup_teardown(test, flat_setup, box_teardown)
+	const struct CMUnitTest tests[] = {
+		FLAT(test_native__hidden_names_are_sockets_in_a_flat_tree),
+		FLAT(test_native__flat_trees_are_looked_into_as_others_are),
+		FLAT(test_native__device_nodes_are_not_made_in_a_flat_tree),
+		FLAT(test_native__trees_are_converted),
+		FLAT(test_native__copy_is_the_merged_root),
+		FLAT(test_native__attributes_links_and_times_are_copied),
+		FLAT(test_native__only_changes_are_in_the_layer),
+		FLAT(test_native__moved_directories_are_seen),
+		FLAT(test_native__recorded_owners_are_told_and_kept),
+		FLAT(test_native__names_that_a_layer_cannot_hold_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("native", tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return box_run_twice(run);
+}

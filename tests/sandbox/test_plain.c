@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Steps without namespaces: chroot(), Landlock and a reaper. As root and as a user who may make a
+ * user namespace (for the right to chroot). */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "sandbox/internal.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/userns.h"
+
+#define BUSYBOX "/bin/busybox"
+
+struct place {
+	char path[64];
+	int dir_fd, root_fd, aside_fd;
+};
+
+struct step {
+	struct sandbox_spec spec;
+	struct sandbox_result result;
+	struct err err;
+	struct buf output;
+	int status;
+};
+
+static const char *const applets[] = {
+	"sh",	 "cat", "ls",	 "id",	  "echo",   "true", "sleep",  "mknod", "kill",	 "touch",
+	"mkdir", "rm",	"chmod", "setsid", "chroot", "stat", "rmdir", "ln",    "usleep", "mv",
+};
+
+static int setup(void **state)
+{
+	struct place *place = xcalloc(1, sizeof(*place));
+	static const char *const dirs[] = { "aside", "root", "root/bin", "root/etc", "root/dev" };
+	struct err err = ERR_INIT;
+	cleanup_fd int from = open(BUSYBOX, O_RDONLY | O_CLOEXEC), to = -1;
+	struct stat st;
+
+	snprintf(place->path, sizeof(place->path), "/tmp/cbuild-test-plain-XXXXXX");
+	assert_non_null(mkdtemp(place->path));
+	if (userns_enter_files(&err) < 0)
+		fail_msg("%s", err.message);
+	place->dir_fd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		assert_int_equal(mkdirat(place->dir_fd, dirs[i], 0755), 0);
+	place->root_fd = openat(place->dir_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	place->aside_fd = openat(place->dir_fd, "aside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	to = openat(place->root_fd, "bin/busybox", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	assert_true(from >= 0 && to >= 0 && fstat(from, &st) == 0);
+	assert_int_equal(file_copy(from, to, (uint64_t)st.st_size, &err), 0);
+	assert_int_equal(fchmod(to, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(applets); i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "bin/%s", applets[i]);
+		assert_int_equal(symlinkat("busybox", place->root_fd, name), 0);
+	}
+	*state = place;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *place = *state;
+	struct err err = ERR_INIT;
+
+	close(place->dir_fd);
+	close(place->root_fd);
+	close(place->aside_fd);
+	if (file_remove_tree_at(AT_FDCWD, place->path, &err) < 0)
+		print_message("%s\n", err.message);
+	free(place);
+	return 0;
+}
+
+static void collect(void *arg, int stream, const char *data, size_t len)
+{
+	(void)stream;
+	buf_add(arg, data, len);
+}
+
+static void step_init(const struct place *place, struct step *step)
+{
+	static const char *const env[] = { "PATH=/bin", NULL };
+
+	memset(step, 0, sizeof(*step));
+	buf_init(&step->output, 1 << 20);
+	step->spec = (struct sandbox_spec){
+		.root_fd = place->root_fd,
+		.chroot = true,
+		.aside_fd = place->aside_fd,
+		.env = env,
+		.cwd = "/",
+		.stdin_fd = -1,
+		.output = collect,
+		.output_arg = &step->output,
+	};
+}
+
+static void shell(struct step *step, const char *command)
+{
+	const char *argv[] = { "sh", "-c", command, NULL };
+
+	step->spec.argv = argv;
+	step->status = sandbox_run(&step->spec, &step->result, &step->err);
+}
+
+static void expect(const struct place *place, const char *command, int status, const char *output)
+{
+	struct step step;
+
+	step_init(place, &step);
+	shell(&step, command);
+	if (step.status < 0)
+		fail_msg("%s", step.err.message);
+	assert_string_equal(step.output.data, output);
+	assert_int_equal(step.result.exit_status, status);
+	buf_release(&step.output);
+}
+
+static void put_file(const struct place *place, const char *name, const char *text)
+{
+	struct err err = ERR_INIT;
+
+	assert_int_equal(
+		file_replace_at(place->root_fd, name, text, strlen(text), 0644, false, &err), 0);
+}
+
+static void expect_file(const struct place *place, const char *name, const char *text)
+{
+	struct err err = ERR_INIT;
+	cleanup_buf struct buf got;
+
+	buf_init(&got, 1000);
+	if (file_read_at(place->root_fd, name, &got, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_string_equal(got.data, text);
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
+static void test_plain__exit_status_and_output_come_through(void **state)
+{
+	expect(*state, "echo out; echo err >&2; exit 3", 3, "out\nerr\n");
+	expect(*state, "kill -9 $$", 137, "");
+}
+
+static void test_plain__what_is_put_in_is_taken_out(void **state)
+{
+	struct place *place = *state;
+	struct stat before, after;
+
+	put_file(place, "etc/hosts", "the image's\n");
+	assert_int_equal(symlinkat("/nowhere", place->root_fd, "etc/resolv.conf"), 0);
+	assert_int_equal(fstatat(place->root_fd, "etc", &before, 0), 0);
+	usleep(20000);
+	expect(place,
+	       "set -e; test -d /proc; test -f /etc/hostname; test ! -L /etc/resolv.conf; "
+	       "echo x >/dev/null; rm /etc/hosts; mkdir /etc/hosts; echo y >/etc/hosts/y; "
+	       "touch /proc/x /dev/x 2>/dev/null || true",
+	       0, "");
+	expect_file(place, "etc/hosts", "the image's\n");
+	assert_int_equal(faccessat(place->root_fd, "etc/hostname", F_OK, 0), -1);
+	assert_int_equal(faccessat(place->root_fd, "proc", F_OK, 0), -1);
+	assert_int_equal(faccessat(place->root_fd, "dev/null", F_OK, 0), -1);
+	assert_int_equal(faccessat(place->root_fd, "dev", F_OK, 0), 0);
+	assert_int_equal(fstatat(place->root_fd, "etc/resolv.conf", &after, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISLNK(after.st_mode));
+	/* the step removed hosts itself, so the time is its own; a step that does nothing leaves it */
+	assert_int_equal(fstatat(place->root_fd, "etc", &before, 0), 0);
+	usleep(20000);
+	expect(place, "true", 0, "");
+	assert_int_equal(fstatat(place->root_fd, "etc", &after, 0), 0);
+	assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(after.st_mtim));
+}
+
+static void test_plain__files_and_empty_directories_can_be_mounted(void **state)
+{
+	struct place *place = *state;
+	const struct sandbox_mount mounts[] = {
+		{ .kind = SANDBOX_MOUNT_FILE, .target = "/run/secrets/a", .data = "secret",
+		  .len = 6, .mode = 0400 },
+		{ .kind = SANDBOX_MOUNT_TMPFS, .target = "/etc", .mode = 01777 },
+	};
+	struct step step;
+
+	put_file(place, "etc/mine", "m");
+	step_init(place, &step);
+	step.spec.mounts = mounts;
+	step.spec.n_mounts = ARRAY_SIZE(mounts);
+	shell(&step, "cat /run/secrets/a; ls /etc; stat -c %a /etc /run/secrets/a; echo z >/etc/z");
+	if (step.status < 0)
+		fail_msg("%s", step.err.message);
+	assert_string_equal(step.output.data, "secret1777\n400\n");
+	buf_release(&step.output);
+	expect_file(place, "etc/mine", "m");
+	assert_int_equal(faccessat(place->root_fd, "etc/z", F_OK, 0), -1);
+	assert_int_equal(faccessat(place->root_fd, "run", F_OK, 0), -1);
+}
+
+static void test_plain__what_needs_namespaces_is_refused(void **state)
+{
+	struct place *place = *state;
+	struct sandbox_mount bind = { .kind = SANDBOX_MOUNT_BIND, .source_fd = place->aside_fd,
+				      .target = "/mnt" };
+	struct step step;
+
+	for (int i = 0; i < 3; i++) {
+		static const char *const words[] = { "--network=none", "--security=insecure",
+						     "a directory cannot be mounted" };
+
+		step_init(place, &step);
+		step.spec.network = i == 0 ? SANDBOX_NETWORK_NONE : SANDBOX_NETWORK_HOST;
+		step.spec.all_capabilities = i == 1;
+		step.spec.mounts = &bind;
+		step.spec.n_mounts = i == 2;
+		shell(&step, "true");
+		assert_int_equal(step.status, -1);
+		assert_int_equal(step.err.kind, ERR_UNSUPPORTED);
+		if (!strstr(step.err.message, words[i]))
+			fail_msg("%s", step.err.message);
+		buf_release(&step.output);
+		if (i == 2) /* the root is not restored after a failure */
+			assert_int_equal(unlinkat(place->root_fd, "mnt", 0), 0);
+	}
+}
+
+static void test_plain__root_with_links_in_place_of_mount_points_is_refused(void **state)
+{
+	struct place *place = *state;
+	struct step step;
+
+	assert_int_equal(unlinkat(place->root_fd, "dev", AT_REMOVEDIR), 0);
+	assert_int_equal(symlinkat("/tmp", place->root_fd, "dev"), 0);
+	step_init(place, &step);
+	shell(&step, "true");
+	assert_int_equal(step.status, -1);
+	assert_string_equal(step.err.message,
+			    "a mount point of the image is not a directory: dev");
+	buf_release(&step.output);
+}
+
+/* --- keeping in ----------------------------------------------------------------------------- */
+
+static void test_plain__second_chroot_and_device_nodes_are_denied(void **state)
+{
+	expect(*state,
+	       "mkdir /x; chroot /x /bin/true 2>/dev/null && echo chroot; "
+	       "mknod /n c 1 3 2>/dev/null && echo mknod; mknod /b b 8 0 2>/dev/null && echo block; "
+	       "ls /../ >/dev/null; rmdir /x",
+	       0, "");
+}
+
+static void test_plain__other_processes_cannot_be_signalled(void **state)
+{
+	char command[200];
+
+	if (landlock_abi() < LANDLOCK_SCOPES)
+		skip();
+	snprintf(command, sizeof(command),
+		 "kill -0 %d 2>/dev/null && echo caller; kill -0 $PPID 2>/dev/null && echo reaper; "
+		 "kill -0 1 2>/dev/null && echo init; kill -0 $$ && echo self",
+		 (int)getpid());
+	expect(*state, command, 0, "self\n");
+}
+
+
+static void test_plain__daemons_do_not_outlive_the_step(void **state)
+{
+	uint64_t began = clock_monotonic_ns();
+	pid_t pid;
+
+	expect(*state,
+	       "(trap '' TERM HUP; setsid sh -c 'trap \"\" TERM; sleep 1000 & sleep 1000' &) ; "
+	       "sleep 0.1; echo done",
+	       0, "done\n");
+	assert_true(clock_monotonic_ns() - began < UINT64_C(3000000000));
+	/* none came to us: the reaper had them all */
+	pid = waitpid(-1, NULL, WNOHANG);
+	assert_true(pid < 0 && errno == ECHILD);
+}
+
+static void test_plain__no_fork_escapes_the_end(void **state)
+{
+	struct place *place = *state;
+
+	expect(place, "(while :; do (sleep 1000 &) ; done) & sleep 0.3; echo done", 0, "done\n");
+	/* whoever was left would go on writing here */
+	expect(place, "(while :; do touch /alive; done) & sleep 0.1; rm -f /alive", 0, "");
+	unlinkat(place->root_fd, "alive", 0);
+	usleep(100000);
+	assert_int_equal(faccessat(place->root_fd, "alive", F_OK, 0), -1);
+}
+
+static void test_plain__all_dies_with_a_killed_caller(void **state)
+{
+	struct place *place = *state;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct step step;
+
+		step_init(place, &step);
+		shell(&step, "(setsid sh -c 'while :; do touch /tick; usleep 10000; done' &); "
+			     "touch /ready; sleep 1000");
+		_exit(0);
+	}
+	for (int i = 0; i < 500 && faccessat(place->root_fd, "tick", F_OK, 0) < 0; i++)
+		usleep(10000);
+	assert_int_equal(faccessat(place->root_fd, "tick", F_OK, 0), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	usleep(300000);
+	unlinkat(place->root_fd, "tick", 0);
+	usleep(100000);
+	assert_int_equal(faccessat(place->root_fd, "tick", F_OK, 0), -1);
+}
+
+static void test_plain__sigterm_ends_the_step(void **state)
+{
+	struct place *place = *state;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct step step;
+
+		step_init(place, &step);
+		shell(&step, "(setsid sleep 1000 &); touch /ready; exec sleep 1000");
+		_exit(step.status < 0 ? step.err.exit_status : 0);
+	}
+	for (int i = 0; i < 500 && faccessat(place->root_fd, "ready", F_OK, 0) < 0; i++)
+		usleep(10000);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_plain__exit_status_and_output_come_through,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plain__what_is_put_in_is_taken_out, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_plain__files_and_empty_directories_can_be_mounted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plain__what_needs_namespaces_is_refused,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_plain__root_with_links_in_place_of_mount_points_is_refused, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_plain__second_chroot_and_device_nodes_are_denied, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plain__other_processes_cannot_be_signalled,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plain__daemons_do_not_outlive_the_step, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_plain__no_fork_escapes_the_end, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_plain__all_dies_with_a_killed_caller, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_plain__sigterm_ends_the_step, setup, teardown),
+	};
+
+	signal(SIGINT, SIG_DFL);
+	if (access(BUSYBOX, X_OK) < 0) {
+		print_message("no " BUSYBOX ": nothing to run, skipped\n");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
