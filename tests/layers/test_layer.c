@@ -97,6 +97,55 @@ static void expect_stream(struct fixture *fixture, const struct digest *diff_id)
 	assert_true(digest_equal(&got, diff_id));
 }
 
+static void put_at(struct fixture *fixture, struct layer_writer *writer, const char *path,
+		   enum entry_type type, int64_t mtime)
+{
+	struct entry entry = { .path = path, .type = type, .mode = 0755, .mtime = mtime };
+
+	entry.size = type == ENTRY_FILE ? 4 : 0;
+	entry.link = type == ENTRY_HARDLINK ? "d/f" : NULL;
+	OK(tar_writer_entry(layer_writer_tar(writer), &entry, &fixture->err));
+	if (entry.size)
+		OK(tar_writer_data(layer_writer_tar(writer), "data", 4, &fixture->err));
+}
+
+static struct layer make_times(struct fixture *fixture, int64_t old, int64_t young)
+{
+	struct layer_writer *writer;
+	struct layer layer;
+
+	OK(layer_writer_open(fixture->store, &writer, &fixture->err));
+	put_at(fixture, writer, "d", ENTRY_DIRECTORY, young);
+	put_at(fixture, writer, "d", ENTRY_OPAQUE, 0);
+	put_at(fixture, writer, "d/gone", ENTRY_WHITEOUT, 0);
+	put_at(fixture, writer, "d/f", ENTRY_FILE, old);
+	put_at(fixture, writer, "d/g", ENTRY_HARDLINK, young);
+	put_at(fixture, writer, "h", ENTRY_FILE, young);
+	OK(layer_writer_commit(writer, &layer, &fixture->err));
+	layer_writer_free(writer);
+	return layer;
+}
+
+static void test_layer__times_are_clamped(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer layer = make_times(fixture, 5, 2000), want = make_times(fixture, 5, 1000), got;
+
+	OK(layer_clamp(fixture->store, &layer.diff_id, 1000, &got, &fixture->err));
+	assert_true(digest_equal(&got.diff_id, &want.diff_id));
+	assert_int_equal(got.size, want.size);
+	/* itself when it has nothing later; before 1970 as well */
+	OK(layer_clamp(fixture->store, &got.diff_id, 1000, &got, &fixture->err));
+	assert_true(digest_equal(&got.diff_id, &want.diff_id));
+	layer = make_times(fixture, -7, -7);
+	OK(layer_clamp(fixture->store, &layer.diff_id, 0, &got, &fixture->err));
+	assert_true(digest_equal(&got.diff_id, &layer.diff_id));
+	/* later than what a header holds */
+	layer = make_times(fixture, 5, INT64_C(1) << 40);
+	OK(layer_clamp(fixture->store, &layer.diff_id, 1000, &got, &fixture->err));
+	assert_true(digest_equal(&got.diff_id, &want.diff_id));
+}
+
 static void test_layer__a_written_layer_is_its_own_blob(void **state)
 {
 	struct fixture *fixture = *state;
@@ -354,6 +403,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_written_layer_is_its_own_blob),
+		TEST(times_are_clamped),
 		TEST(an_empty_layer_is_known_as_such),
 		TEST(packing_is_done_once),
 		TEST(what_comes_compressed_keeps_its_bytes),
