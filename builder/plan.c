@@ -121,7 +121,8 @@ static int add_stage(struct plan *plan, const struct instruction *from, struct e
 	if (!strcmp(base, "scratch")) {
 		stage->base = STAGE_BASE_SCRATCH;
 	} else if (plan_find_stage(plan, base, plan->n_stages, &index) &&
-		   !isdigit((unsigned char)*base)) {
+		   plan->stages[index].name && !strcmp(plan->stages[index].name, base)) {
+		/* FROM, unlike --from, knows no numbers, and names in lower case alone */
 		stage->base = STAGE_BASE_STAGE;
 		stage->base_stage = index;
 		stage->platform = plan->stages[index].platform; /* whatever --platform says */
