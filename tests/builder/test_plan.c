@@ -84,6 +84,8 @@ static const struct plan_case cases[] = {
 	  .expected = ">0: a linux/arm64 0\n" },
 	{ "TARGETPLATFORM", "FROM --platform=$TARGETPLATFORM a",
 	  .expected = ">0: a linux/amd64 0\n" },
+	{ "scratch has the target's", "FROM --platform=linux/arm64 scratch",
+	  .expected = ">0: - linux/amd64 0\n" },
 	{ "a stage has its base's", "FROM --platform=arm64 a AS b\nFROM --platform=amd64 b",
 	  .expected = "*0:b a linux/arm64 0\n>1: =0 linux/arm64 0\n" },
 	{ "an empty --platform", "FROM --platform=$NONE a",

@@ -77,7 +77,9 @@ class Runner:
         got = [line + "\n" for line in image_listing.show(image, self.base)]
         if self.options.write:
             expect.write_text("".join(got), errors="surrogateescape")
-        wanted = expect.read_text(errors="surrogateescape").splitlines(keepends=True)
+        wanted = []
+        if expect.exists():
+            wanted = expect.read_text(errors="surrogateescape").splitlines(keepends=True)
         if got != wanted:
             raise Wrong("".join(difflib.unified_diff(wanted, got, "expected", "built")))
 
