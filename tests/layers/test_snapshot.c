@@ -52,34 +52,6 @@ static void make_layers(struct box *box, struct digest ids[2])
 	ids[1] = box_unpack(box, &tar);
 }
 
-static void step_check_repeated(void)
-{
-	char text[2] = "";
-	int fd = open("f", O_RDONLY | O_CLOEXEC);
-
-	must(read(fd, text, 1) == 1 && !strcmp(text, "1"));
-	must(access("g", F_OK) == 0);
-}
-
-static void test_snapshot__a_layer_may_come_twice(void **state)
-{
-	struct box *box = *state;
-	struct err err = ERR_INIT;
-	struct snapshot *snapshot;
-	struct digest ids[3];
-	TAR_BUF(tar);
-
-	box_need_ids();
-	tar_put_file(&tar, "f", "1");
-	ids[0] = ids[2] = box_unpack(box, &tar);
-	tar_put_file(&tar, "f", "2");
-	tar_put_file(&tar, "g", "2");
-	ids[1] = box_unpack(box, &tar);
-	assert_ok(box_snapshot(box, ids, 3, true, &snapshot, &err));
-	overlay_run(box, snapshot, step_check_repeated);
-	snapshot_free(snapshot);
-}
-
 static void test_snapshot__implied_directories_reset_nothing(void **state)
 {
 	struct box *box = *state;
@@ -205,7 +177,6 @@ static int run(void)
 {
 #define BOXED(test) cmocka_unit_test_setup_teardown(test, box_setup, box_teardown)
 	const struct CMUnitTest tests[] = {
-		BOXED(test_snapshot__a_layer_may_come_twice),
 		BOXED(test_snapshot__implied_directories_reset_nothing),
 		BOXED(test_snapshot__opaque_root_hides_all_below),
 		BOXED(test_snapshot__same_change_is_the_same_layer),
