@@ -275,7 +275,7 @@ static int not_found(struct copy *copy, const char *pattern, const char *path, s
 
 /* --- patterns --------------------------------------------------------------------------------- */
 
-/* BuildKit's idea of a wildcard: an escape alone is none. */
+/* BuildKit's idea of a wildcard: an escape alone is none, and then means nothing but itself. */
 static bool has_wildcard(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -302,20 +302,6 @@ static size_t literal_length(const char *path)
 			return at;
 		at++;
 	}
-}
-
-/* Escapes in what is no wildcard mean the character itself. The caller's. */
-static char *unescape(const char *text, size_t len)
-{
-	char *plain = xmalloc(len + 1), *to = plain;
-
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '\\' && i + 1 < len)
-			i++;
-		*to++ = text[i];
-	}
-	*to = '\0';
-	return plain;
 }
 
 /* A node that matched by its path `name`: what it points to when it is a link. */
@@ -388,7 +374,7 @@ static int search_wildcard(struct copy *copy, const char *pattern, const char *p
 {
 	struct source *source = copy->request.source;
 	size_t literal = literal_length(path);
-	cleanup_free char *begin = unescape(path, literal);
+	cleanup_free char *begin = xstrndup(path, literal);
 	struct search search = {
 		.copy = copy,
 		.pattern = pattern,
@@ -416,15 +402,14 @@ static int find_literal(struct copy *copy, const char *pattern, const char *path
 			const struct filter *filter, struct err *err)
 {
 	struct source *source = copy->request.source;
-	cleanup_free char *plain = unescape(path, strlen(path));
-	const char *slash = strrchr(plain, '/');
+	const char *slash = strrchr(path, '/');
 	struct node *top;
 
-	if (source_lookup(source, &source->root, plain, true, &top, err) < 0)
+	if (source_lookup(source, &source->root, path, true, &top, err) < 0)
 		return -1;
 	if (!top)
-		return not_found(copy, pattern, plain, err);
-	return add_match(copy, top, slash ? slash + 1 : plain, filter, err);
+		return not_found(copy, pattern, path, err);
+	return add_match(copy, top, slash ? slash + 1 : path, filter, err);
 }
 
 static int select_path(struct copy *copy, const char *pattern, const char *path,

@@ -237,10 +237,7 @@ int copy_words_read(struct builder *builder, struct stage *stage,
 	if (read_sources(builder, stage, instruction, words, err) < 0 ||
 	    scope_expand(builder->dockerfile, &stage->env, last, &dest, err) < 0)
 		return -1;
-	if (!*dest)
-		return dockerfile_error(builder->dockerfile, last->range, ERR_INVALID, err,
-					"the destination is empty");
-	words->dest = stage_path(stage, dest, true);
+	words->dest = stage_path(stage, *dest ? dest : ".", true); /* as BuildKit has it */
 	for (size_t i = 0; i < instruction->n_flags; i++)
 		if (!strcmp(instruction->flags[i].name, "exclude"))
 			strv_add(&words->excludes, instruction->flags[i].value);

@@ -165,7 +165,8 @@ struct stage {
 	struct image *image; /* as built so far */
 	struct strv env;     /* of RUN and of expansion: the image's, then ENV and ARG as they come;
 			      * the last writer of a name wins */
-	struct strv args;    /* declared ARGs with their values ("" for none), for history */
+	struct strv args;    /* declared ARGs with their values ("" for none), for history: each
+			      * as often as it was declared */
 	struct digest key;   /* of the file system so far */
 	bool cmd_set;	     /* CMD came in this stage */
 	int64_t created;     /* ns; of the newest layer */

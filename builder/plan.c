@@ -95,6 +95,7 @@ static bool valid_name(const char *name)
 static int add_stage(struct plan *plan, const struct instruction *from, struct err *err)
 {
 	struct plan_stage *stage = &plan->stages[plan->n_stages];
+	const struct platform target = stage->platform;
 	cleanup_strv struct strv scope = STRV_INIT;
 	cleanup_free char *base = NULL;
 	size_t index;
@@ -120,8 +121,10 @@ static int add_stage(struct plan *plan, const struct instruction *from, struct e
 	}
 	if (!strcmp(base, "scratch")) {
 		stage->base = STAGE_BASE_SCRATCH;
+		stage->platform = target; /* whatever --platform says */
 	} else if (plan_find_stage(plan, base, plan->n_stages, &index) &&
-		   !isdigit((unsigned char)*base)) {
+		   plan->stages[index].name && !strcmp(plan->stages[index].name, base)) {
+		/* FROM, unlike --from, knows no numbers, and names in lower case alone */
 		stage->base = STAGE_BASE_STAGE;
 		stage->base_stage = index;
 		stage->platform = plan->stages[index].platform; /* whatever --platform says */

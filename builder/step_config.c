@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The instructions that only change the config. Each leaves a history entry without a layer; none
- * changes the key of the file system: what a later RUN sees of them (environment, user, shell,
- * working directory) is part of that RUN's own key.
+ * The instructions that only change the config. Each but ONBUILD leaves a history entry without a
+ * layer; none changes the key of the file system: what a later RUN sees of them (environment, user,
+ * shell, working directory) is part of that RUN's own key.
  */
 #include "builder/internal.h"
 
@@ -14,9 +14,14 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+/* The instruction as it is written, its keyword in capitals. */
 static void note(struct stage *stage, const struct instruction *instruction)
 {
-	stage_add_history(stage, "%s", instruction->text);
+	cleanup_free char *text = xstrdup(instruction->text);
+
+	for (char *c = text; isalpha((unsigned char)*c); c++)
+		*c = (char)toupper((unsigned char)*c);
+	stage_add_history(stage, "%s", text);
 }
 
 static int expand(struct builder *builder, struct stage *stage, const struct word *word,
@@ -59,7 +64,7 @@ int step_arg(struct builder *builder, struct stage *stage, const struct instruct
 
 		if (arg_value(builder, stage, &instruction->args[i], &value, err) < 0)
 			return -1;
-		env_set(&stage->args, name, value ? value : "");
+		strv_addf(&stage->args, "%s=%s", name, value ? value : "");
 		buf_addf(&text, " %s%s%s", name, value ? "=" : "", value ? value : "");
 		if (value && !scope_is_silent(name))
 			env_set(&stage->env, name, value);
@@ -459,6 +464,5 @@ int step_onbuild(struct builder *builder, struct stage *stage,
 	(void)builder;
 	(void)err;
 	strv_add(&stage->image->on_build, instruction->trigger->text);
-	note(stage, instruction);
 	return 0;
 }

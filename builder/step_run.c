@@ -5,6 +5,7 @@
  */
 #include "builder/internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -223,19 +224,33 @@ static void forward_output(void *arg, int stream, const char *data, size_t len)
 	stage_event(arg, &event);
 }
 
-/* Proxies given by --build-arg without an ARG reach the process, and neither key nor history. */
+/* A proxy of --build-arg, under the name that is given or that name in the other case. */
+static void add_proxy(const char *build_arg, bool other_case, struct strv *env)
+{
+	size_t len = strcspn(build_arg, "=");
+	cleanup_free char *name = xstrndup(build_arg, len);
+
+	if (!scope_is_proxy(name))
+		return;
+	for (char *c = name; other_case && *c; c++)
+		*c = (char)(isupper((unsigned char)*c) ? tolower(*c) : toupper(*c));
+	if (!env_get(env, name))
+		strv_addf(env, "%s%s", name, build_arg + len);
+}
+
+/*
+ * Proxies given by --build-arg without an ARG reach the process, and neither key nor history. As
+ * with BuildKit one name is enough for both: some programs read HTTP_PROXY, others http_proxy.
+ */
 static void make_environment(struct run_step *step, const char *home, struct strv *ret_env)
 {
 	const struct strv *build_args = &step->builder->build_args;
 
 	strv_extend(ret_env, &step->stage->env);
-	for (size_t i = 0; i < build_args->n; i++) {
-		cleanup_free char *name =
-			xstrndup(build_args->v[i], strcspn(build_args->v[i], "="));
-
-		if (scope_is_proxy(name) && !env_get(ret_env, name))
-			strv_add(ret_env, build_args->v[i]);
-	}
+	for (size_t i = 0; i < build_args->n; i++)
+		add_proxy(build_args->v[i], false, ret_env);
+	for (size_t i = 0; i < build_args->n; i++)
+		add_proxy(build_args->v[i], true, ret_env);
 	if (!env_get(ret_env, "HOME"))
 		strv_addf(ret_env, "HOME=%s", home);
 	for (size_t i = 0; i < step->mounts.env.n; i++) {

@@ -1,110 +1,75 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * WORKDIR: the directory becomes the working directory and is made where it is missing, each new
- * part with USER's owner and mode 0755. Existing ones are not touched, and then there is no layer.
+ * part with USER's owner and mode 0755; what a dangling link names is made, too. Existing ones are
+ * not touched, and then there is no layer.
  */
 #include "builder/internal.h"
 
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "builder/assembly.h"
+#include "builder/selection.h"
 
-/* Write the directory `path` (relative, real) and its parents. */
-static int add_directory(struct root *root, struct tar_writer *tar, const char *path, uid_t uid,
-			 gid_t gid, int64_t now, struct err *err)
+DEFINE_CLEANUP(struct arena *, arena_free)
+
+/* The layer of `path` and what is missing above it. */
+static int write_layer(struct store *store, struct assembly *assembly, const char *path,
+		       struct layer *ret_layer, struct err *err)
 {
-	cleanup_free char *part = xstrdup(path);
-	cleanup_free struct root_entry *found = xmalloc(sizeof(*found));
+	cleanup_with(layer_writer_free) struct layer_writer *writer = NULL;
+	struct writing writing = { .assembly = assembly, .scratch_fd = -1 };
+	char made[ASSEMBLY_PATH_MAX];
 
-	for (char *slash = part;; slash++) {
-		char kept = *slash;
-		struct entry entry = {
-			.path = part,
-			.type = ENTRY_DIRECTORY,
-			.mode = 0755,
-			.uid = uid,
-			.gid = gid,
-			.mtime = now,
-		};
-
-		if (kept && kept != '/')
-			continue;
-		*slash = '\0';
-		if (root_lookup(root, part, true, found, err) == 0) {
-			entry.mode = found->stat.st_mode & 07777;
-			entry.uid = found->stat.st_uid;
-			entry.gid = found->stat.st_gid;
-			entry.mtime = found->stat.st_mtime;
-		} else if (err->kind != ERR_NOT_FOUND) {
-			return -1;
-		}
-		if (tar_writer_entry(tar, &entry, err) < 0)
-			return -1;
-		*slash = kept;
-		if (!kept)
-			return 0;
-	}
+	if (assembly_mkdirs(assembly, path, made, err) < 0 ||
+	    layer_writer_open(store, &writer, err) < 0)
+		return -1;
+	writing.tar = layer_writer_tar(writer);
+	if (copy_write(&writing, err) < 0)
+		return -1;
+	return layer_writer_commit(writer, ret_layer, err);
 }
 
-/*
- * Where the first missing part of path would really be made: links among the existing parents
- * are followed. *ret_path is NULL when all of it is there.
- */
-static int missing_path(struct root *root, const char *path, char **ret_path, struct err *err)
+/* Without a group a user who is a number has the group of that number, as in --chown. */
+static int make_in(struct root *root, struct store *store, struct assembly *assembly,
+		   const char *user, const char *path, struct layer *ret_layer, struct err *err)
 {
-	cleanup_free struct root_entry *found = xmalloc(sizeof(*found));
-	cleanup_free char *part = xstrdup(path + 1);
+	char real[ASSEMBLY_PATH_MAX];
+	enum assembly_kind kind;
 
-	*ret_path = NULL;
-	for (char *slash = part;; slash++) {
-		char kept = *slash;
-
-		if (kept && kept != '/')
-			continue;
-		*slash = '\0';
-		if (root_lookup(root, part, true, found, err) == 0) {
-			if (!S_ISDIR(found->stat.st_mode))
-				return err_set(err, ERR_INVALID, "/%s is not a directory", part);
-		} else if (err->kind == ERR_NOT_FOUND && *found->path) {
-			*ret_path = xasprintf("%s%s%s", found->path, kept ? "/" : "",
-					      kept ? slash + 1 : "");
-			return 0;
-		} else {
-			return -1;
-		}
-		*slash = kept;
-		if (!kept)
-			return 0;
+	if (assembly_resolve(assembly, path, real, &kind, err) < 0)
+		return -1;
+	if (kind == ASSEMBLY_DIRECTORY) {
+		ret_layer->empty = true;
+		return 0;
 	}
+	if (*user && owner_resolve(root, user, false, &assembly->new_uid, &assembly->new_gid,
+				   err) < 0)
+		return -1;
+	return write_layer(store, assembly, path, ret_layer, err);
 }
 
 static int make(struct builder *builder, struct stage *stage, const char *path,
 		struct step_record *record, struct err *err)
 {
 	struct store *store = builder->options->store;
+	cleanup_with(arena_free) struct arena *arena = arena_new();
+	struct assembly assembly;
 	struct root *root;
-	cleanup_with(layer_writer_free) struct layer_writer *writer = NULL;
-	cleanup_free char *missing = NULL;
-	unsigned uid = 0, gid = 0;
+	int status;
 
 	if (stage_require_root(stage, stage->image, err) < 0 ||
-	    stage_root(builder, stage, &root, err) < 0 ||
-	    missing_path(root, path, &missing, err) < 0)
+	    stage_root(builder, stage, &root, err) < 0)
 		return -1;
-	if (!missing) {
-		record->layer.empty = true;
-		return 0;
-	}
-	if (*stage->image->user &&
-	    owner_resolve(root, stage->image->user, true, &uid, &gid, err) < 0)
-		return -1;
-	if (layer_writer_open(store, &writer, err) < 0 ||
-	    add_directory(root, layer_writer_tar(writer), missing, uid, gid,
-			  record->created / 1000000000, err) < 0)
-		return -1;
-	return layer_writer_commit(writer, &record->layer, err);
+	assembly_init(&assembly, arena, root);
+	assembly.now = record->created / 1000000000;
+	status = make_in(root, store, &assembly, stage->image->user, path, &record->layer, err);
+	assembly_release(&assembly);
+	return status;
 }
 
 int step_workdir(struct builder *builder, struct stage *stage,
@@ -120,10 +85,7 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	stage_begin(stage, instruction->text);
 	if (scope_expand(builder->dockerfile, &stage->env, &instruction->args[0], &word, err) < 0)
 		return -1;
-	if (!*word)
-		return dockerfile_error(builder->dockerfile, instruction->args[0].range,
-					ERR_INVALID, err, "WORKDIR can not be blank");
-	path = stage_path(stage, word, false);
+	path = stage_path(stage, word, false); /* a blank one changes nothing */
 	created_by = xasprintf("WORKDIR %s", path);
 	key_init(&key, "workdir");
 	key_add_digest(&key, "parent", &stage->key);

@@ -25,8 +25,10 @@ struct plan_case {
 static const struct plan_case cases[] = {
 	/* stages */
 	{ "one stage", "FROM a\nRUN x\nENV a=b", .expected = ">0: a linux/amd64 2\n" },
-	{ "names are lower case", "FROM a AS Base\nFROM bASE AS x",
+	{ "names are lower case", "FROM a AS Base\nFROM base AS x",
 	  .expected = "*0:base a linux/amd64 0\n>1:x =0 linux/amd64 0\n" },
+	{ "FROM knows them in lower case alone", "FROM a AS Base\nFROM bASE AS x",
+	  .expected = " 0:base a linux/amd64 0\n>1:x bASE linux/amd64 0\n" },
 	{ "scratch", "FROM scratch\nCOPY a b", .expected = ">0: - linux/amd64 1\n" },
 	{ "a number is no stage in FROM", "FROM a\nFROM 0",
 	  .expected = " 0: a linux/amd64 0\n>1: 0 linux/amd64 0\n" },
@@ -82,6 +84,8 @@ static const struct plan_case cases[] = {
 	  .expected = ">0: a linux/arm64 0\n" },
 	{ "TARGETPLATFORM", "FROM --platform=$TARGETPLATFORM a",
 	  .expected = ">0: a linux/amd64 0\n" },
+	{ "scratch has the target's", "FROM --platform=linux/arm64 scratch",
+	  .expected = ">0: - linux/amd64 0\n" },
 	{ "a stage has its base's", "FROM --platform=arm64 a AS b\nFROM --platform=amd64 b",
 	  .expected = "*0:b a linux/arm64 0\n>1: =0 linux/arm64 0\n" },
 	{ "an empty --platform", "FROM --platform=$NONE a",

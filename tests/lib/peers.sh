@@ -85,7 +85,8 @@ docker_stop()
 	[ -n "${dockerd_pid:-}" ] || return 0
 	stop_pid "$dockerd_pid"
 	dockerd_pid=
-	umount "$docker_dir/exec/netns/default" 2>/dev/null || : # it leaves this one behind
+	# It leaves these behind, the second when it had to be killed.
+	umount "$docker_dir/exec/netns/default" "$docker_dir/data" 2>/dev/null || :
 }
 
 # The client that came with the daemon: another one first on PATH may know no BuildKit.
