@@ -84,12 +84,14 @@ not_built()
 	unharmed
 }
 
-# peak COMMAND...: its exit status, and on the last line the kilobytes of its largest process.
+# peak COMMAND...: its exit status, and on the last line the kilobytes of its largest process and the
+# seconds of processor time of all.
 peak()
 {
 	$as /usr/bin/python3 -c 'import resource, subprocess, sys
 status = subprocess.run(sys.argv[1:]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_maxrss, int(used.ru_utime + used.ru_stime))
 sys.exit(status)' "$@"
 }
 
@@ -194,14 +196,14 @@ deep_again()
 
 bomb()
 {
-	local start=$SECONDS rss
+	local rss seconds
 
 	printf 'FROM evil\nRUN true\n' >"$context/Dockerfile"
 	fails 1 peak env "$@" "$CBUILD" --root "$place" --build-context "evil=oci-layout://$images/zeros-10g" \
 		"$context" || return
-	rss=$(tail -n 1 "$scratch/said")
+	read -r rss seconds < <(tail -n 1 "$scratch/said")
 	grep -q 'unpacks to more than 1073741824 bytes' "$scratch/said" || { cat "$scratch/said"; return 1; }
-	[ $((SECONDS - start)) -le 5 ] || { echo "took $((SECONDS - start)) s"; return 1; }
+	[ "$seconds" -le 5 ] || { echo "took $seconds s"; return 1; }
 	[ "$rss" -lt 65536 ] || { echo "$rss kB"; return 1; }
 	unharmed
 }
@@ -210,7 +212,7 @@ pulled_bomb()
 {
 	fails 125 peak "$CBUILD" --root "$place" --max-layer-size 1g run "$registry/evil/zeros-10g" true || return
 	grep -q 'unpacks to more than 1073741824 bytes' "$scratch/said" || { cat "$scratch/said"; return 1; }
-	[ "$(tail -n 1 "$scratch/said")" -lt 65536 ] || { cat "$scratch/said"; return 1; }
+	[ "$(tail -n 1 "$scratch/said" | cut -d " " -f 1)" -lt 65536 ] || { cat "$scratch/said"; return 1; }
 	unharmed
 }
 
