@@ -52,7 +52,7 @@ struct entry {
 	size_t n_xattrs;
 };
 
-#define ENTRY_PATH_MAX 65536 /* a path and its NUL; longer than a system call takes */
+#define ENTRY_PATH_MAX 32768 /* a path and its NUL; longer than a system call takes */
 #define ENTRY_LINK_MAX 4096  /* what a symlink may hold, and its NUL */
 #define ENTRY_NAME_MAX 255  /* one component */
 

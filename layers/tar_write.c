@@ -332,6 +332,17 @@ static int put_pax(struct tar_writer *writer, struct err *err)
 
 /* --- entries ---------------------------------------------------------------------------------- */
 
+static int check_link(const struct entry *entry, struct err *err)
+{
+	size_t max = entry->type == ENTRY_SYMLINK ? ENTRY_LINK_MAX : ENTRY_PATH_MAX;
+
+	if (!entry->link || !*entry->link || strlen(entry->link) >= max)
+		return err_set(err, ERR_INVALID,
+			       "a layer cannot hold the link %s: its target is %s", entry->path,
+			       entry->link && *entry->link ? "too long" : "empty");
+	return entry->type == ENTRY_HARDLINK ? entry_check_path(entry->link, err) : 0;
+}
+
 static int check_entry(const struct entry *entry, const struct buf *name, struct err *err)
 {
 	if (entry_check_path(entry->path, err) < 0)
@@ -346,13 +357,14 @@ static int check_entry(const struct entry *entry, const struct buf *name, struct
 			       entry->path);
 	if (!*entry->path && entry->type != ENTRY_DIRECTORY && entry->type != ENTRY_OPAQUE)
 		return err_set(err, ERR_INVALID, "the root of a layer must be a directory");
-	if (entry->type != ENTRY_SYMLINK && entry->type != ENTRY_HARDLINK)
-		return 0;
-	if (!entry->link || !*entry->link || strlen(entry->link) >= (entry->type == ENTRY_SYMLINK ? ENTRY_LINK_MAX : ENTRY_PATH_MAX))
+	if (entry->type == ENTRY_CHAR && !entry->dev_major && !entry->dev_minor)
 		return err_set(err, ERR_INVALID,
-			       "a layer cannot hold the link %s: its target is %s", entry->path,
-			       entry->link && *entry->link ? "too long" : "empty");
-	return entry->type == ENTRY_HARDLINK ? entry_check_path(entry->link, err) : 0;
+			       "a layer cannot hold the character device 0:0, a mark of removed "
+			       "files: %s",
+			       entry->path);
+	if (entry->type == ENTRY_SYMLINK || entry->type == ENTRY_HARDLINK)
+		return check_link(entry, err);
+	return 0;
 }
 
 static void check_order(struct tar_writer *writer, const struct entry *entry)

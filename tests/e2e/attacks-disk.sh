@@ -123,12 +123,8 @@ test_calls()
 	EOF
 }
 
-mkdir -p "$scratch/root/bin" "$disk" "$scratch/context/many"
-cp /bin/busybox "$scratch/root/bin/"
-for applet in $(/bin/busybox --list | grep -vx busybox); do
-	ln -s busybox "$scratch/root/bin/$applet"
-done
-tar -C "$scratch/root" --owner=0 --group=0 --numeric-owner -cf "$scratch/root.tar" .
+mkdir -p "$disk" "$scratch/context/many"
+busybox_tar
 context=$scratch/context
 for i in $(seq 100); do echo "$i" >"$context/many/$i"; done
 touch -d @1 "$context" "$context"/many{,/*}

@@ -84,12 +84,14 @@ not_built()
 	unharmed
 }
 
-# peak COMMAND...: its exit status, and on the last line the kilobytes of its largest process.
+# peak COMMAND...: its exit status, and on the last line the kilobytes of its largest process and the
+# seconds of processor time of all.
 peak()
 {
 	$as /usr/bin/python3 -c 'import resource, subprocess, sys
 status = subprocess.run(sys.argv[1:]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_maxrss, int(used.ru_utime + used.ru_stime))
 sys.exit(status)' "$@"
 }
 
@@ -156,25 +158,9 @@ same_layers()
 top = json.load(open(sys.argv[1] + "/index.json"))["manifests"][0]["digest"][7:]
 print(json.load(open(sys.argv[1] + "/blobs/sha256/" + top))["layers"][-1]["digest"][7:])' "$images/$name")
 		mine save --format oci -o "$shared/saved.tar" "built-$name" >/dev/null || return
-		tar -xOf "$shared/saved.tar" index.json >/dev/null || return
-		# what a build hands on may be packed: one of the layers is these bytes
-		layers_of "$shared/saved.tar" | grep -x "$digest" >/dev/null || { echo "$name: no $digest"; return 1; }
+		layers_of "$shared/saved.tar" >"$scratch/layers" || return
+		grep -qx "layer $digest" "$scratch/layers" || { echo "$name: no $digest"; return 1; }
 	done
-}
-
-# layers_of ARCHIVE: the sha256 of each layer's tar.
-layers_of()
-{
-	python3 - "$1" <<-'EOF'
-		import gzip, hashlib, sys, tarfile
-		with tarfile.open(sys.argv[1]) as tar:
-		    for member in tar:
-		        if member.isfile() and member.name.startswith("blobs/"):
-		            data = tar.extractfile(member).read()
-		            if data[:2] == b"\x1f\x8b":
-		                data = gzip.decompress(data)
-		            print(hashlib.sha256(data).hexdigest())
-	EOF
 }
 
 test_sizes()
@@ -190,11 +176,16 @@ test_sizes()
 	refused '20: a wrong checksum' checksum checksum
 	refused 'a component of 300 bytes' name-too-long 'too long'
 	tame '23: a component of 255 bytes' name-255 'ls / | grep -c nnn' 1
+	[ "$who" = user ] || test_deep # the user has 3500, which are enough: it is slow
+	tame '23: deep by a link' deep-by-link 'p=$(for i in $(seq 1500); do printf e/; done); cd /w && cd -P $p && cat f' in
+	refused '23: a path of 66000 bytes' path-too-long 'too long'
+}
+
+test_deep()
+{
 	tame '23: 5000 directories deep' deep \
 		'for i in 1 2 3 4 5; do cd -P ./$(for i in $(seq 1000); do printf d/; done); done; cat f; echo 2 >g' in
 	check "$who: 23: they are layers again" deep_again
-	tame '23: deep by a link' deep-by-link 'p=$(for i in $(seq 1500); do printf e/; done); cd /w && cd -P $p && cat f' in
-	refused '23: a path of 66000 bytes' path-too-long 'too long'
 }
 
 # What the last step added 5000 directories deep: handed on, taken, and removed.
@@ -210,14 +201,14 @@ deep_again()
 
 bomb()
 {
-	local start=$SECONDS rss
+	local rss seconds
 
 	printf 'FROM evil\nRUN true\n' >"$context/Dockerfile"
 	fails 1 peak env "$@" "$CBUILD" --root "$place" --build-context "evil=oci-layout://$images/zeros-10g" \
 		"$context" || return
-	rss=$(tail -n 1 "$scratch/said")
+	read -r rss seconds < <(tail -n 1 "$scratch/said")
 	grep -q 'unpacks to more than 1073741824 bytes' "$scratch/said" || { cat "$scratch/said"; return 1; }
-	[ $((SECONDS - start)) -le 5 ] || { echo "took $((SECONDS - start)) s"; return 1; }
+	[ "$seconds" -le 5 ] || { echo "took $seconds s"; return 1; }
 	[ "$rss" -lt 65536 ] || { echo "$rss kB"; return 1; }
 	unharmed
 }
@@ -226,7 +217,7 @@ pulled_bomb()
 {
 	fails 125 peak "$CBUILD" --root "$place" --max-layer-size 1g run "$registry/evil/zeros-10g" true || return
 	grep -q 'unpacks to more than 1073741824 bytes' "$scratch/said" || { cat "$scratch/said"; return 1; }
-	[ "$(tail -n 1 "$scratch/said")" -lt 65536 ] || { cat "$scratch/said"; return 1; }
+	[ "$(tail -n 1 "$scratch/said" | cut -d " " -f 1)" -lt 65536 ] || { cat "$scratch/said"; return 1; }
 	unharmed
 }
 
@@ -243,7 +234,7 @@ test_accounts()
 	refused 'user 2^32-1' user-minus-one 'out of range'
 	refused 'user 0x0' user-hex '0x0'
 	tame "groups are the image's, none of the host's" user-member 'id -u; id -G' '7 8 9'
-	tame '27: variables without a value' env 'env | grep -v -e ^PWD -e ^SHLVL | sort' 'HOME=/ PATH=/bin'
+	tame '27: variables without a value' env 'env | grep -v -e ^PWD -e ^SHLVL | sort' 'HOME=/root PATH=/bin'
 	check "$who: 27: nothing of the environment" eval '! grep -F "$secret" "$scratch/said"'
 }
 
@@ -288,13 +279,8 @@ test_pull()
 		grep -qE "not in the layer" "$scratch/said" && unharmed'
 }
 
-mkdir -p "$scratch/root/bin" "$scratch/root/tmp" "$images"
-cp /bin/busybox "$scratch/root/bin/"
-for applet in $(/bin/busybox --list | grep -vx busybox); do
-	ln -s busybox "$scratch/root/bin/$applet"
-done
-chmod 1777 "$scratch/root/tmp"
-tar -C "$scratch/root" --owner=0 --group=0 --numeric-owner -cf "$scratch/root.tar" .
+mkdir "$images"
+busybox_tar
 python3 "$srcdir/tests/e2e/hostile_images.py" "$scratch/root.tar" "$images" "$canary" || exit 1
 chmod -R a+rX "$images"
 python3 - "$scratch/hard.tar" "$canary" <<-'EOF'

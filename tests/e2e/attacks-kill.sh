@@ -134,12 +134,7 @@ test_storm()
 		python3 "$srcdir/tests/e2e/store_check.py" "$place"
 }
 
-mkdir -p "$scratch/root/bin"
-cp /bin/busybox "$scratch/root/bin/"
-for applet in $(/bin/busybox --list | grep -vx busybox); do
-	ln -s busybox "$scratch/root/bin/$applet"
-done
-tar -C "$scratch/root" --owner=0 --group=0 --numeric-owner -cf "$scratch/root.tar" .
+busybox_tar
 user_ready
 context=$scratch/context
 mkdir "$context"

@@ -43,7 +43,7 @@ test_view()
 			RUN cat /proc/self/mountinfo /proc/mounts /proc/self/cmdline /proc/1/cmdline /proc/1/comm /proc/self/cgroup; env; hostname
 			RUN --mount=target=/c,rw --mount=type=tmpfs,target=/d --mount=type=bind,from=probe,target=/e cat /proc/self/mountinfo
 		EOF
-		! said | grep -aE "$place|$scratch|$HOME|$user_home|$secret|$(uname -n)"'
+		! said | grep -aE "$place|$scratch|$user_home|$secret|$(uname -n)"'
 	check "$who: 40: capabilities, seccomp, no_new_privs" answers \
 		'grep -E "^(Cap...|NoNewPrivs|Seccomp):" /proc/self/status' \
 		"$(printf '%s\n' $'CapInh:\t0000000000000000' $'CapPrm:\t00000000a80425fb' $'CapEff:\t00000000a80425fb' \
@@ -115,31 +115,12 @@ test_privileges()
 			RUN cp /probe /ping && /probe setcap /ping && touch -d @1 /ping / && rm -rf /root
 		EOF
 		mine save --format oci -o "$shared/caps.tar" built >/dev/null && file_caps "$shared/caps.tar" >"$scratch/caps-$who"'
-	check "$who: 46: are of version 2" grep -q '^ping 0100000200200000000000000000000000000000$' "$scratch/caps-$who"
+	check "$who: 46: are of version 2" grep -q ' ping security.capability=0100000200200000000000000000000000000000$' "$scratch/caps-$who"
 	[ "$who" = root ] || check '46: the layer of a user is that of root' cmp "$scratch/caps-root" "$scratch/caps-user"
 }
 
-# file_caps ARCHIVE: name and value of each file capability, and the digests of the layers.
-file_caps()
-{
-	python3 - "$1" <<-'EOF'
-		import gzip, hashlib, io, sys, tarfile
-		with tarfile.open(sys.argv[1]) as archive:
-		    for member in archive:
-		        data = archive.extractfile(member).read() if member.isfile() else b""
-		        if data[:2] == b"\x1f\x8b":
-		            data = gzip.decompress(data)
-		        if data[257:262] != b"ustar":
-		            continue
-		        with tarfile.open(fileobj=io.BytesIO(data), encoding="latin-1") as layer:
-		            names = [(x.name, x.pax_headers.get("SCHILY.xattr.security.capability")) for x in layer]
-		        for name, value in names:
-		            if value:
-		                print(name, value.encode("latin-1").hex())
-		        if len(names) < 10:
-		            print(hashlib.sha256(data).hexdigest())
-	EOF
-}
+# file_caps ARCHIVE: the layers that have file capabilities, and these.
+file_caps() { layers_of "$1" | awk '/^layer/ { layer = $0 } / security.capability=/ { print layer; print }'; }
 
 test_diff()
 {
@@ -151,7 +132,7 @@ test_diff()
 		EOF
 		equal $'"'mknod 0:0: EPERM\nlower\nupper'"' "$(said)"'
 	check "$who: and are in no layer" eval 'mine save --format oci -o "$shared/notes.tar" built >/dev/null &&
-		! layers_hold "$shared/notes.tar" xattr.trusted.overlay. && ! layers_hold "$shared/notes.tar" xattr.user.overlay.'
+		layers_of "$shared/notes.tar" >"$scratch/layers" && grep -q " d/upper$" "$scratch/layers" && ! grep overlay "$scratch/layers"'
 	check "$who: a name that no layer can hold is an error" eval '! printf "FROM probe\nRUN touch /tmp/.wh.x\n" | build >/dev/null &&
 		grep -q "cannot hold /tmp/.wh.x" "$scratch/said"'
 	check "$who: a socket is left out, with a warning" eval 'build <<-"EOF"
@@ -160,22 +141,6 @@ test_diff()
 			RUN ls / | grep -cxE "s|kept"
 		EOF
 		grep -qi "warning.*1 socket" "$scratch/said" && equal $'"'socket: yes\n1'"' "$(said)"'
-}
-
-# layers_hold ARCHIVE TEXT: a layer has these bytes.
-layers_hold()
-{
-	python3 - "$1" "$2" <<-'EOF'
-		import gzip, sys, tarfile
-		with tarfile.open(sys.argv[1]) as archive:
-		    for member in archive:
-		        data = archive.extractfile(member).read() if member.isfile() else b""
-		        if data[:2] == b"\x1f\x8b":
-		            data = gzip.decompress(data)
-		        if sys.argv[2].encode() in data:
-		            sys.exit(0)
-		sys.exit(1)
-	EOF
 }
 
 test_daemons()
@@ -187,7 +152,7 @@ test_daemons()
 			RUN /probe daemon 40 $mark
 			RUN /probe daemon 4 $mark & sleep 0.2; exit 0
 		EOF'
-	check "$who: 47: within a moment" [ $((SECONDS - start)) -le 3 ]
+	check "$who: 47: within a moment" [ $((SECONDS - start)) -le 8 ]
 	check "$who: 47: and none is left" eval '! pgrep -f "^$mark"'
 	check "$who: 47: nor after a step that failed" eval '! build <<-EOF
 			FROM probe
@@ -234,14 +199,9 @@ test_output()
 }
 
 gcc -static -O1 -D_GNU_SOURCE "$srcdir/tests/e2e/probe.c" -o "$scratch/probe" || exit 1
-mkdir -p "$scratch/root/bin" "$scratch/root/tmp" "$scratch/root/etc" "$scratch/root/root"
-cp /bin/busybox "$scratch/root/bin/"
+mkdir -p "$scratch/root/root"
 cp "$scratch/probe" "$scratch/root/"
-for applet in $(/bin/busybox --list | grep -vx busybox); do
-	ln -s busybox "$scratch/root/bin/$applet"
-done
-chmod 1777 "$scratch/root/tmp"
-tar -C "$scratch/root" --owner=0 --group=0 --numeric-owner -cf "$scratch/root.tar" .
+busybox_tar
 user_ready
 bases_registry
 context=$scratch/context

@@ -181,6 +181,9 @@ cbuild_root()
 	done
 }
 
+# layers_of ARCHIVE: what archive_layers.py says of an OCI archive.
+layers_of() { python3 "$srcdir/tests/e2e/archive_layers.py" "$1"; }
+
 # image_id NAME: from docker's JSON.
 image_id()
 {

@@ -222,6 +222,7 @@ static void test_tar_write__what_a_layer_cannot_hold_is_refused(void **state)
 		{ .path = "s", .type = ENTRY_SYMLINK, .link = "" },
 		{ .path = "h", .type = ENTRY_HARDLINK, .link = "/x" },
 		{ .path = "c", .type = ENTRY_CHAR, .dev_major = 1u << 21 },
+		{ .path = "c", .type = ENTRY_CHAR }, /* overlayfs and other readers: a whiteout */
 		{ .path = "f", .type = ENTRY_FILE, .size = UINT64_MAX },
 		{ .path = "x", .type = ENTRY_FILE, .xattrs = &odd, .n_xattrs = 1 },
 	};

@@ -213,7 +213,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode in ("cut", "norange", "badrange", "lying416", "othertotal") and not wanted:
             self.answer(200, LAYER[:half], Content_Length=str(len(LAYER)))
             return self.cut()
-        if mode == "cut":
+        if mode == "stall" and not wanted:
+            self.answer(200, LAYER[:half], Content_Length=str(len(LAYER)))
+            self.wfile.flush()
+            time.sleep(120)
+            return self.cut()
+        if mode in ("cut", "stall"):
             start = int(wanted.split("=")[1].rstrip("-"))
             return self.answer(206, LAYER[start:], Content_Range=f"bytes {start}-"
                                f"{len(LAYER) - 1}/{len(LAYER)}")

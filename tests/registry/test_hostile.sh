@@ -42,6 +42,8 @@ ok "and nothing of it is kept" store_has_no_layer
 refused "bytes without an end" "larger than its descriptor" pull endless
 ok "a cut connection goes on where it stopped" pull cut
 ok "by a range" grep -q " yes$" "$work/log"
+# it takes half a minute: CBUILD_TEST_SLOW=1 make check TESTS=tests/registry/test_hostile.sh
+[ -z "${CBUILD_TEST_SLOW:-}" ] || ok "a blob that stalls goes on where it stopped" pull stall
 ok "a server without ranges begins again" pull norange
 refused "another range than asked for" "another range" pull badrange
 refused "a range of something else" "another range" pull othertotal
