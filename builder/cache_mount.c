@@ -17,9 +17,9 @@
 #include "base/file.h"
 #include "base/strv.h"
 #include "builder/mount.h"
+#include "builder/remote.h"
 #include "layers/layer.h"
 #include "layers/store.h"
-#include "sandbox/userns.h"
 
 #define CACHES_MAX   100000
 #define SCOPE_DIGITS 64
@@ -75,13 +75,6 @@ bool cache_mount_copy(const char *name, unsigned *ret_n)
 		n = n * 10 + (unsigned)(name[i] - '0');
 	*ret_n = n;
 	return true;
-}
-
-static int enter(struct store *store, struct err *err)
-{
-	if (userns_entered())
-		return 0;
-	return userns_enter(err) < 0 ? -1 : store_sweep(store, err);
 }
 
 /* --- looking ------------------------------------------------------------------------------------
@@ -168,7 +161,8 @@ int cache_mounts_list(struct store *store, struct cache_mounts **ret_mounts, str
 	cleanup_with(cache_mounts_free) struct cache_mounts *mounts = xcalloc(1, sizeof(*mounts));
 	cleanup_strv struct strv scopes = STRV_INIT;
 
-	if (enter(store, err) < 0 || cache_mount_names(store_fd(store), "mounts", &scopes, err) < 0)
+	if (tree_enter(store, err) < 0 ||
+	    cache_mount_names(store_fd(store), "mounts", &scopes, err) < 0)
 		return -1;
 	for (size_t i = 0; i < scopes.n; i++)
 		if (cache_mount_is_scope(scopes.v[i]) &&

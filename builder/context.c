@@ -38,7 +38,7 @@ void build_context_free(struct build_context *context)
 /* --- trees -------------------------------------------------------------------------------------
  */
 
-static int enter(struct store *store, struct err *err)
+int tree_enter(struct store *store, struct err *err)
 {
 	if (userns_entered())
 		return 0;
@@ -49,7 +49,7 @@ int tree_unpack(struct store *store, int fd, const char *what, struct tree *ret_
 		struct err *err)
 {
 	struct tree tree = TREE_INIT;
-	int rc = enter(store, err);
+	int rc = tree_enter(store, err);
 
 	tree.owners = true;
 	if (rc == 0)

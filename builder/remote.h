@@ -150,6 +150,9 @@ bool fetch_known(struct store *store, const char *url, struct fetched *ret_file)
  * beginning. ERR_LIMIT past FETCH_MAX. */
 int spool(struct store *store, int from, int *ret_fd, struct err *err);
 
+/* Enter the user namespace, once, and clean tmp/. */
+int tree_enter(struct store *store, struct err *err);
+
 /* Unpack a tar into a tree. Enters the user namespace. */
 int tree_unpack(struct store *store, int fd, const char *what, struct tree *ret_tree,
 		struct err *err);

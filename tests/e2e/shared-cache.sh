@@ -94,6 +94,8 @@ check 'first machine: ran all' equal 7 "$(steps_run "$scratch/built")"
 log_from
 check 'second machine: builds' builds two built --cache-from "type=registry,ref=$cache"
 check 'second machine: all hits' equal 0 "$(steps_run "$scratch/built")"
+check 'second machine: the build says from where' \
+	equal 7 "$(grep -c "^#[0-9]* CACHED (from $cache)$" "$scratch/built")"
 check 'second machine: explain names the cache' all_hits two "$cache"
 check 'second machine: the same image' equal "$(id_on one app)" "$(id_on two app)"
 check 'second machine: nothing but manifests and a config' \
