@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "builder/report.h"
 #include "builder/shared.h"
 
 unsigned stage_number(const struct stage *stage)
@@ -60,6 +61,8 @@ void stage_end(struct stage *stage, enum build_event_kind kind)
 		.duration_ns = clock_monotonic_ns() - stage->began,
 	};
 
+	if (kind == BUILD_EVENT_CACHED)
+		event.text = report_current(stage)->from;
 	stage_event(stage, &event);
 }
 

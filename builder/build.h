@@ -122,7 +122,7 @@ struct build_options {
 enum build_event_kind {
 	BUILD_EVENT_PLAN,     /* total: how many steps there are */
 	BUILD_EVENT_BEGIN,    /* step `step` begins; name is its text */
-	BUILD_EVENT_CACHED,   /* it was known: nothing is run */
+	BUILD_EVENT_CACHED,   /* it was known: nothing is run; text: to which shared cache, or NULL */
 	BUILD_EVENT_DONE,     /* it ran; duration_ns */
 	BUILD_EVENT_FAILED,   /* it failed; the error follows from build_run() */
 	BUILD_EVENT_OUTPUT,   /* bytes a RUN wrote: stream 1 or 2, text, len */

@@ -175,8 +175,7 @@ static int take_file(const struct build_options *options, struct build_context *
 	return 0;
 }
 
-/* A pipe has no beginning to go back to: its bytes go to a file that has no name. */
-static int spool(struct store *store, int from, int *ret_fd, struct err *err)
+int spool(struct store *store, int from, int *ret_fd, struct err *err)
 {
 	cleanup_free char *block = xmalloc(BLOCK);
 	cleanup_with(scratch_free) struct scratch *scratch = NULL;

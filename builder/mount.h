@@ -145,6 +145,20 @@ char *mount_pattern(const char *path);
 /* Whether a bind reads a plain tree, the build context or a named one, and not an image's files. */
 bool mount_reads_tree(const struct step_mount *mount);
 
+/* The name of the lock of directory n of a cache (cache_mount.c). */
+#define CACHE_LOCK_MAX	 (DIGEST_HEX_MAX + 16)
+#define CACHE_COPIES_MAX 1000
+const char *cache_mount_lock(const char *hex, unsigned n, char name[CACHE_LOCK_MAX]);
+
+/* Whether a name in mounts/ is a cache's, and one in that a directory's: "0", "1", ... "999". */
+bool cache_mount_is_scope(const char *name);
+bool cache_mount_copy(const char *name, unsigned *ret_n);
+
+/* The names in a directory of ours, sorted. None when there is no directory. */
+int cache_mount_names(int dir_fd, const char *path, struct strv *names, struct err *err);
+
+#define CACHE_ID_MAX 65536 /* bytes */
+
 /* Lock and make the directories of all caches, in an order that is the same for everybody. */
 int mount_caches_open(struct step_mounts *mounts, struct err *err);
 

@@ -4,7 +4,7 @@
  *
  *	mounts/<hex>/id		what the Dockerfile calls it, for people
  *	mounts/<hex>/0		the directory; 1, 2, ... for steps that do not share
- *	locks/mount.<hex>.<n>	held by every step that has one mounted
+ *	locks/mount.<hex>.<n>	held by every step that has one mounted, touched by it
  *
  * 1. <hex> is a digest of the id and of what a new directory would be like (from, source, mode,
  *    uid, gid), so no id is ever a path, and another id is another directory.
@@ -27,7 +27,6 @@
 #include "base/mem.h"
 #include "builder/copy.h"
 
-#define PRIVATE_MAX 1000
 #define PATH_LEN    (DIGEST_HEX_MAX + 32)
 
 /* --- names and locks -------------------------------------------------------------------------- */
@@ -60,9 +59,9 @@ static int lock_cache(struct step_mounts *mounts, const struct step_mount *mount
 {
 	struct store *store = mounts->builder->options->store;
 	bool exclusive = mount->request.sharing != MOUNT_SHARED;
-	char name[PATH_LEN];
+	char name[CACHE_LOCK_MAX];
 
-	snprintf(name, sizeof(name), "mount.%s.%u", mount->hex, n);
+	cache_mount_lock(mount->hex, n, name);
 	if (store_lock(store, name, exclusive, true, ret_fd, err) < 0)
 		return -1;
 	if (*ret_fd >= 0 || try)
@@ -79,16 +78,17 @@ static int choose(struct step_mounts *mounts, struct step_mount *mount, unsigned
 {
 	bool private = mount->request.sharing == MOUNT_PRIVATE;
 
-	for (unsigned n = 0; n < PRIVATE_MAX; n++) {
+	for (unsigned n = 0; n < CACHE_COPIES_MAX; n++) {
 		if (lock_cache(mounts, mount, n, private, &mount->lock_fd, err) < 0)
 			return -1;
 		if (mount->lock_fd >= 0) {
+			futimens(mount->lock_fd, NULL); /* when it was used last */
 			*ret_n = n;
 			return 0;
 		}
 	}
 	return err_set(err, ERR_LIMIT, "more than %d builds use the cache mount \"%s\" at once",
-		       PRIVATE_MAX, mount->request.id);
+		       CACHE_COPIES_MAX, mount->request.id);
 }
 
 /* --- making ----------------------------------------------------------------------------------- */

@@ -146,6 +146,10 @@ bool fetch_known(struct store *store, const char *url, struct fetched *ret_file)
 
 /* --- context.c ----------------------------------------------------------------------------------- */
 
+/* A pipe has no beginning to go back to: its bytes go to a file that has no name, open at its
+ * beginning. ERR_LIMIT past FETCH_MAX. */
+int spool(struct store *store, int from, int *ret_fd, struct err *err);
+
 /* Unpack a tar into a tree. Enters the user namespace. */
 int tree_unpack(struct store *store, int fd, const char *what, struct tree *ret_tree,
 		struct err *err);

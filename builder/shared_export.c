@@ -67,6 +67,13 @@ static int each_record(struct builder *builder, bool max, each_function *functio
 		    call(builder, &step->quick, function, arg, err) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* The same for the layers whose times were put right. */
+static int each_epoch_record(struct builder *builder, each_function *function, void *arg,
+			     struct err *err)
+{
 	for (size_t i = 0; i < builder->n_epoch_keys; i++)
 		if (call(builder, &builder->epoch_keys[i], function, arg, err) < 0)
 			return -1;
@@ -196,6 +203,8 @@ static int export_to(struct builder *builder, const struct build_cache *cache, s
 	struct parcel parcel = { .builder = builder, .cache = cache };
 	int status = each_record(builder, cache->max, pack, &parcel, err);
 
+	if (status == 0)
+		status = each_epoch_record(builder, pack, &parcel, err);
 	if (status == 0)
 		status = cache->kind == BUILD_CACHE_REGISTRY ? send_to_registry(&parcel, err)
 							     : send_to_directory(&parcel, err);

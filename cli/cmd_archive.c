@@ -54,38 +54,18 @@ static int fetch_layers(struct cli *cli, struct store *store, const struct archi
 	return 0;
 }
 
-/* The file appears whole or not at all; standard output must not be a terminal. */
-static int save_to(struct cli *cli, struct store *store, const struct archive_image *images,
-		   size_t n, enum archive_format format, const char *output, struct err *err)
-{
-	cleanup_free char *tmp = NULL;
-	char random[FILE_RANDOM_MAX];
-	cleanup_fd int fd = -1;
-	struct stat st;
-	int status;
+struct saving {
+	struct store *store;
+	const struct archive_image *images;
+	size_t n;
+	enum archive_format format;
+};
 
-	if (!output || !strcmp(output, "-")) {
-		if (isatty(STDOUT_FILENO))
-			return cli_usage(cli, err,
-					 "cowardly refusing to save to a terminal: use -o FILE or "
-					 "redirect");
-		return archive_save(store, images, n, format, STDOUT_FILENO, err);
-	}
-	if (stat(output, &st) == 0 && !S_ISREG(st.st_mode)) { /* a device, a FIFO */
-		fd = open(output, O_WRONLY | O_CLOEXEC);
-		return fd < 0 ? err_os(err, "open %s", output)
-			      : archive_save(store, images, n, format, fd, err);
-	}
-	tmp = xasprintf("%s.%s", output, file_random_name(random));
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_os(err, "create %s", output);
-	status = archive_save(store, images, n, format, fd, err);
-	if (status == 0 && (fsync(fd) < 0 || rename(tmp, output) < 0))
-		status = err_os(err, "write %s", output);
-	if (status < 0)
-		unlink(tmp);
-	return status;
+static int save_to(void *arg, int fd, struct err *err)
+{
+	const struct saving *saving = arg;
+
+	return archive_save(saving->store, saving->images, saving->n, saving->format, fd, err);
 }
 
 int cmd_save(struct cli *cli, int argc, char **argv, struct err *err)
@@ -99,6 +79,7 @@ int cmd_save(struct cli *cli, int argc, char **argv, struct err *err)
 	enum archive_format format = ARCHIVE_DOCKER;
 	cleanup_free struct archive_image *images = NULL;
 	cleanup_strv struct strv names = STRV_INIT;
+	struct saving saving;
 	struct store *store;
 
 	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
@@ -115,7 +96,8 @@ int cmd_save(struct cli *cli, int argc, char **argv, struct err *err)
 	    fetch_layers(cli, store, images, (size_t)argc - 1, err) < 0 ||
 	    userns_enter_files(err) < 0)
 		return -1;
-	return save_to(cli, store, images, (size_t)argc - 1, format, output, err);
+	saving = (struct saving){ store, images, (size_t)argc - 1, format };
+	return cli_write_file(cli, output, "use -o FILE or redirect", save_to, &saving, err);
 }
 
 /* --- load --- */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/internal.h"
 #include "registry/reference.h"
@@ -78,4 +82,40 @@ int cli_hosts(struct cli *cli, const struct strv *hosts, char **ret_text, struct
 		*ret_text = buf_steal(&lines);
 	buf_release(&lines);
 	return 0;
+}
+
+/* By another name first. */
+static int write_whole(const char *output, cli_writer *writer, void *arg, struct err *err)
+{
+	char random[FILE_RANDOM_MAX];
+	cleanup_free char *tmp = xasprintf("%s.%s", output, file_random_name(random));
+	cleanup_fd int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int status;
+
+	if (fd < 0)
+		return err_os(err, "create %s", output);
+	status = writer(arg, fd, err);
+	if (status == 0 && (fsync(fd) < 0 || rename(tmp, output) < 0))
+		status = err_os(err, "write %s", output);
+	if (status < 0)
+		unlink(tmp);
+	return status;
+}
+
+int cli_write_file(struct cli *cli, const char *output, const char *instead, cli_writer *writer,
+		   void *arg, struct err *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (!output || !strcmp(output, "-")) {
+		if (isatty(STDOUT_FILENO))
+			return cli_usage(cli, err, "cowardly refusing to save to a terminal: %s",
+					 instead);
+		return writer(arg, STDOUT_FILENO, err);
+	}
+	if (stat(output, &st) < 0 || S_ISREG(st.st_mode))
+		return write_whole(output, writer, arg, err);
+	fd = open(output, O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? err_os(err, "open %s", output) : writer(arg, fd, err);
 }

@@ -58,7 +58,7 @@ struct command {
 	bool operand_ends_options;  /* run IMAGE COMMAND --flag */
 };
 
-command_function cmd_build, cmd_explain, cmd_history, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_load,
+command_function cmd_build, cmd_cache, cmd_explain, cmd_history, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_load,
 	cmd_parse, cmd_plan, cmd_pull, cmd_push, cmd_rmi, cmd_run, cmd_save, cmd_tag, cmd_version;
 
 /*
@@ -267,6 +267,14 @@ const char *text_duration(uint64_t ns, char text[SIZE_TEXT_MAX]);
 
 /* A name for -t, tag, push: normal form, tag required or latest, no digest. */
 int cli_name(struct cli *cli, const char *text, struct strv *ret_names, struct err *err);
+
+/*
+ * Write a file that appears whole or not at all; NULL and "-" are stdout, which must not be a
+ * terminal (`instead` says what to do then). Devices and FIFOs are written to as they are.
+ */
+typedef int cli_writer(void *arg, int fd, struct err *err);
+int cli_write_file(struct cli *cli, const char *output, const char *instead, cli_writer *writer,
+		   void *arg, struct err *err);
 
 /* host, none or default. */
 int cli_network(struct cli *cli, const char *text, enum sandbox_network *ret_network,

@@ -22,6 +22,9 @@ extern char **environ;
 static const struct command commands[] = {
 	{ "build", cmd_build, "build [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile",
 	  1, 1, "needs exactly one context: a directory, a tar, a URL, or -", false },
+	{ "cache", cmd_cache, "cache ls | export [--id ID] FILE|- | import FILE|-",
+	  "List cache mounts, or carry them between machines", 1, 2,
+	  "needs ls, export FILE or import FILE", false },
 	{ "explain", cmd_explain, "explain [OPTIONS] [PATH]",
 	  "Show why the steps of the last build ran", 0, 1, "takes at most one context", false },
 	{ "history", cmd_history, "history [OPTIONS] IMAGE", "Show the history of an image", 1, 1,

@@ -125,7 +125,13 @@ void progress_build(void *arg, const struct build_event *event)
 		fputc('\n', stderr);
 		break;
 	case BUILD_EVENT_CACHED:
-		fprintf(stderr, "#%u CACHED\n", event->step);
+		fprintf(stderr, "#%u CACHED", event->step);
+		if (event->text) {
+			fputs(" (from ", stderr);
+			text_print_safe(event->text, strlen(event->text));
+			fputc(')', stderr);
+		}
+		fputc('\n', stderr);
 		break;
 	case BUILD_EVENT_DONE:
 		fprintf(stderr, "#%u DONE %.1fs\n", event->step, (double)event->duration_ns / 1e9);

@@ -148,6 +148,18 @@ int tar_unpack(struct store *store, int fd, const char *what, int dir_fd, struct
  * the file's. */
 bool owner_recorded(int fd, uid_t *ret_uid, gid_t *ret_gid);
 
+/*
+ * The way back: what is in a directory and `wanted` (by its path; a directory that is not wanted is
+ * left out alone, not what is in it) as a tar, compressed, to fd. Sockets and whiteouts are left out.
+ * ERR_INVALID for names that begin with ".wh.".
+ */
+typedef bool tar_wanted(void *arg, const char *path);
+int tar_pack(int dir_fd, tar_wanted *wanted, void *arg, enum compression compression, int fd,
+	     struct err *err);
+
+/* Bytes on the disk that the directory and all in it take, as far as it can be read. */
+uint64_t dir_usage(int dir_fd);
+
 /* --- roots: stacked layers ---------------------------------------------------------------------
  * Lookups in the merged file system of some layers without any mount: through trees, or the
  * headers of our own uncompressed tars. Bottom layer first, as in diff_ids. */

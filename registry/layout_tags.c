@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -108,47 +109,59 @@ int layout_take_layer(struct store *store, int dir_fd, const struct descriptor *
 
 /* --- put -------------------------------------------------------------------------------------- */
 
-static int put_text(int dir_fd, const char *text, size_t len, struct digest *ret_digest,
-		    struct err *err)
-{
-	char path[BLOB_PATH_MAX];
+/* A layout that is written to. */
+struct layout {
+	struct store *store;
+	int dir_fd, blobs_fd;
+	json_t *index;
+};
 
-	digest_of(text, len, ret_digest);
-	blob_name(ret_digest, path);
-	if (faccessat(dir_fd, path, F_OK, 0) == 0)
-		return 0;
-	return file_replace_at(dir_fd, path, text, len, 0644, false, err);
+/* What is there by its name is believed, unless it was found out to be something else. */
+static bool has_blob(const struct layout *layout, const char *hex, bool replace)
+{
+	return !replace && faccessat(layout->blobs_fd, hex, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static int put_layer(struct store *store, int dir_fd, const struct descriptor *blob,
+static int put_text(const struct layout *layout, const char *text, bool replace,
+		    struct digest *ret_digest, struct err *err)
+{
+	char hex[DIGEST_HEX_MAX];
+	size_t len = strlen(text);
+
+	digest_of(text, len, ret_digest);
+	if (has_blob(layout, digest_hex(ret_digest, hex), replace))
+		return 0;
+	return file_replace_at(layout->blobs_fd, hex, text, len, 0644, false, err);
+}
+
+static int put_layer(const struct layout *layout, const struct descriptor *blob, bool replace,
 		     struct err *err)
 {
-	char path[BLOB_PATH_MAX], random[FILE_RANDOM_MAX];
-	cleanup_free char *tmp = NULL;
+	char hex[DIGEST_HEX_MAX], tmp[FILE_RANDOM_MAX];
 	cleanup_fd int in = -1;
 	cleanup_fd int out = -1;
 	uint64_t size;
 
-	if (faccessat(dir_fd, blob_name(&blob->digest, path), F_OK, 0) == 0)
+	if (has_blob(layout, digest_hex(&blob->digest, hex), replace))
 		return 0;
-	tmp = xasprintf("%s.%s", path, file_random_name(random));
-	if (blob_open(store, &blob->digest, &in, &size, err) < 0)
+	if (blob_open(layout->store, &blob->digest, &in, &size, err) < 0)
 		return -1;
-	out = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	out = openat(layout->blobs_fd, file_random_name(tmp),
+		     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (out < 0)
-		return err_os(err, "create %s", tmp);
+		return err_os(err, "create a file in the layout");
 	if (file_copy(in, out, size, err) < 0 ||
-	    (renameat(dir_fd, tmp, dir_fd, path) < 0 && err_os(err, "rename %s", tmp))) {
-		unlinkat(dir_fd, tmp, 0);
+	    (renameat(layout->blobs_fd, tmp, layout->blobs_fd, hex) < 0 &&
+	     err_os(err, "name a blob of the layout"))) {
+		unlinkat(layout->blobs_fd, tmp, 0);
 		return -1;
 	}
 	return 0;
 }
 
-static int put_one(struct store *store, int dir_fd, json_t *manifests, const struct tagged *tag,
-		   struct err *err)
+static int put_one(const struct layout *layout, const struct tagged *tag, struct err *err)
 {
-	size_t len = strlen(tag->text);
+	json_t *manifests = json_object_get(layout->index, "manifests");
 	char text[DIGEST_TEXT_MAX];
 	struct digest digest;
 	json_t *entry;
@@ -162,58 +175,65 @@ static int put_one(struct store *store, int dir_fd, json_t *manifests, const str
 			return 0;
 		json_array_remove(manifests, i);
 	}
-	if ((!digest_is_zero(&tag->diff_id) && put_layer(store, dir_fd, &tag->blob, err) < 0) ||
-	    put_text(dir_fd, tag->text, len, &digest, err) < 0)
+	if ((!digest_is_zero(&tag->diff_id) &&
+	     put_layer(layout, &tag->blob, tag->replace, err) < 0) ||
+	    put_text(layout, tag->text, tag->replace, &digest, err) < 0)
 		return -1;
 	entry = json_pack("{s:s, s:s, s:I, s:{s:s}}", "mediaType", media_name(MEDIA_OCI_MANIFEST),
-			  "digest", digest_format(&digest, text), "size", (json_int_t)len,
-			  "annotations", ANNOTATION_REF, tag->tag);
+			  "digest", digest_format(&digest, text), "size",
+			  (json_int_t)strlen(tag->text), "annotations", ANNOTATION_REF, tag->tag);
 	json_array_append_new(manifests, entry);
 	return 0;
 }
 
 /* The files that make a directory a layout. */
-static int prepare(int dir_fd, json_t **ret_index, struct err *err)
+static int prepare(struct layout *layout, struct err *err)
 {
 	static const char version[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 	struct digest empty;
 
-	if (file_mkdirs_at(dir_fd, "blobs/sha256", 0755, err) < 0 ||
-	    put_text(dir_fd, "{}", 2, &empty, err) < 0)
+	if (inroot_mkdirs(layout->dir_fd, "blobs/sha256", 0755, geteuid(), getegid(),
+			  &layout->blobs_fd, err) < 0 ||
+	    put_text(layout, "{}", false, &empty, err) < 0)
 		return -1;
-	if (read_index(dir_fd, ret_index, err) == 0)
+	if (read_index(layout->dir_fd, &layout->index, err) == 0)
 		return 0;
 	if (err->kind != ERR_NOT_FOUND)
 		return -1;
 	err_clear(err);
-	*ret_index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType",
-			       media_name(MEDIA_OCI_INDEX), "manifests");
-	return file_replace_at(dir_fd, "oci-layout", version, sizeof(version) - 1, 0644, false,
-			       err);
+	layout->index = json_pack("{s:i, s:s, s:[]}", "schemaVersion", 2, "mediaType",
+				  media_name(MEDIA_OCI_INDEX), "manifests");
+	return file_replace_at(layout->dir_fd, "oci-layout", version, sizeof(version) - 1, 0644,
+			       false, err);
 }
 
-static int put_all(struct store *store, int dir_fd, const struct tagged *tags, size_t n,
-		   struct err *err)
+static int put_all(struct layout *layout, const struct tagged *tags, size_t n, struct err *err)
 {
-	cleanup_json json_t *index = NULL;
 	cleanup_free char *text = NULL;
 
-	if (prepare(dir_fd, &index, err) < 0)
+	if (prepare(layout, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (put_one(store, dir_fd, json_object_get(index, "manifests"), &tags[i], err) < 0)
+		if (put_one(layout, &tags[i], err) < 0)
 			return -1;
-	text = js_dump(index);
-	return file_replace_at(dir_fd, "index.json", text, strlen(text), 0644, false, err);
+	text = js_dump(layout->index);
+	return file_replace_at(layout->dir_fd, "index.json", text, strlen(text), 0644, false, err);
 }
 
 int layout_put_tags(struct store *store, int dir_fd, const struct tagged *tags, size_t n,
 		    struct err *err)
 {
+	struct layout layout = { .store = store, .dir_fd = dir_fd, .blobs_fd = -1 };
 	cleanup_fd int lock = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int status;
 
-	while (lock >= 0 && flock(lock, LOCK_EX) < 0)
+	if (lock < 0)
+		return err_os(err, "open the directory");
+	while (flock(lock, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return err_os(err, "lock the directory");
-	return lock < 0 ? err_os(err, "open the directory") : put_all(store, lock, tags, n, err);
+	status = put_all(&layout, tags, n, err);
+	file_close_at(&layout.blobs_fd);
+	json_decref(layout.index);
+	return status;
 }

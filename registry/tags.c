@@ -7,7 +7,8 @@
  *
  *  1. The first request runs alone: it finds out scheme and authorization for all.
  *  2. Only the registry itself is asked, no mirror: what another machine has just put is there.
- *  3. Sending, a layer goes before the manifest that names it.
+ *  3. Sending, a layer goes before the manifest that names it, and once: docker-registry takes two
+ *     uploads of one blob at once for none.
  */
 
 #include <string.h>
@@ -24,12 +25,22 @@
 #include "registry/remote.h"
 #include "registry/transfer.h"
 
+/* One to be sent. */
+struct tag {
+	const char *name, *text;
+	bool has_layer, replace;
+	bool known; /* it is there, and need not be sent */
+	struct digest diff_id;
+	struct descriptor blob;
+};
+
 struct tags {
 	struct session *session;
 	struct places places;
 	struct remote *remote;
 	json_t *array; /* of the request */
 	char **texts;  /* get: what was found, NULL otherwise */
+	struct tag *puts;
 	struct lenders lenders;
 	struct providers *providers;
 };
@@ -51,6 +62,7 @@ static void tags_release(struct tags *tags)
 	for (size_t i = 0; tags->texts && i < json_array_size(tags->array); i++)
 		free(tags->texts[i]);
 	free(tags->texts);
+	free(tags->puts);
 	lenders_release(&tags->lenders);
 	providers_free(tags->providers);
 	remote_free(tags->remote);
@@ -120,13 +132,6 @@ int get_tags_run(struct session *session, json_t **ret_result, struct err *err)
 
 /* --- put --------------------------------------------------------------------- */
 
-struct tag {
-	const char *name, *text;
-	bool has_layer, replace;
-	struct digest diff_id;
-	struct descriptor blob;
-};
-
 static int read_tag(const struct tags *tags, size_t i, struct tag *tag, struct err *err)
 {
 	const json_t *object = json_array_get(tags->array, i);
@@ -148,40 +153,76 @@ static int read_tag(const struct tags *tags, size_t i, struct tag *tag, struct e
 	return 0;
 }
 
-/* The layer is there now: whoever needs it may have it from there, or lent by it. */
-static int remember_place(const struct tags *tags, const struct tag *tag, struct err *err)
+/* Which of them are there. */
+static int ask_tag(void *arg, size_t i, struct err *err)
+{
+	struct tags *tags = arg;
+	struct tag *tag = &tags->puts[i];
+	struct digest digest;
+
+	if (tag->replace)
+		return 0;
+	return remote_head_manifest(tags->remote, tag->name, NULL, &digest, &tag->known, err);
+}
+
+/* Whether an earlier one, that is sent as well, has the same layer. */
+static bool is_sent_before(const struct tags *tags, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!tags->puts[k].known && tags->puts[k].has_layer &&
+		    digest_equal(&tags->puts[k].blob.digest, &tags->puts[i].blob.digest))
+			return true;
+	return false;
+}
+
+/* Afterwards whoever needs the layer may have it from there, or lent by it. */
+static int send_layer(const struct tags *tags, const struct tag *tag, struct err *err)
 {
 	char name[REFERENCE_TEXT_MAX];
 
+	if (layer_upload(tags->session, tags->remote, &tag->diff_id, &tag->blob, &tags->lenders,
+			 tags->providers, err) < 0)
+		return -1;
 	return layer_add_place(tags->session->store, &tag->diff_id, 0, &tag->blob,
 			       reference_repository(&tags->session->reference, false, name), err);
 }
 
-static int put_tag(void *arg, size_t i, struct err *err)
+static int put_layer(void *arg, size_t i, struct err *err)
+{
+	const struct tags *tags = arg;
+	const struct tag *tag = &tags->puts[i];
+
+	if (tag->known || !tag->has_layer || is_sent_before(tags, i))
+		return 0;
+	return send_layer(tags, tag, err);
+}
+
+static int put_manifest(const struct tags *tags, const struct tag *tag, struct err *err)
 {
 	cleanup_response struct http_response response;
-	struct tags *tags = arg;
-	struct digest digest;
-	bool known = false;
-	struct tag tag;
 
 	http_response_init(&response);
-	if (read_tag(tags, i, &tag, err) < 0 ||
-	    (!tag.replace &&
-	     remote_head_manifest(tags->remote, tag.name, NULL, &digest, &known, err) < 0))
-		return -1;
-	if (known)
-		return 0;
-	if (tag.has_layer && (layer_upload(tags->session, tags->remote, &tag.diff_id, &tag.blob,
-					   &tags->lenders, tags->providers, err) < 0 ||
-			      remember_place(tags, &tag, err) < 0))
-		return -1;
-	if (remote_put_manifest(tags->remote, tag.name, media_name(MEDIA_OCI_MANIFEST), tag.text,
-				strlen(tag.text), &response, err) < 0)
+	if (remote_put_manifest(tags->remote, tag->name, media_name(MEDIA_OCI_MANIFEST), tag->text,
+				strlen(tag->text), &response, err) < 0)
 		return -1;
 	if (response.status == 200 || response.status == 201 || response.status == 202)
 		return 0;
 	return remote_refuse(tags->remote, "PUT", &response, err);
+}
+
+/* Another machine may be sending the same layer, which the registry then has but by half: it is
+ * asked for again, once. */
+static int put_tag(void *arg, size_t i, struct err *err)
+{
+	const struct tags *tags = arg;
+	const struct tag *tag = &tags->puts[i];
+	struct err first = ERR_INIT;
+
+	if (tag->known || put_manifest(tags, tag, &first) == 0)
+		return 0;
+	if (tag->has_layer && send_layer(tags, tag, err) < 0)
+		return -1;
+	return put_manifest(tags, tag, err);
 }
 
 /* The "{}" that all of them have for a config. */
@@ -194,28 +235,38 @@ static int put_config(const struct tags *tags, struct err *err)
 	return blob_upload(tags->session, tags->remote, &config, NULL, err);
 }
 
-static int put_all(struct tags *tags, struct err *err)
+static int read_tags(struct tags *tags, size_t n, struct err *err)
 {
 	const struct reference *reference = &tags->session->reference;
 	struct store *store = tags->session->store;
-	size_t n = json_array_size(tags->array);
 
+	tags->puts = xcalloc(n + 1, sizeof(*tags->puts));
 	tags->providers = providers_new(tags->session);
 	if (lenders_find(store, reference, &tags->lenders, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		struct tag tag;
+		struct tag *tag = &tags->puts[i];
 
-		if (read_tag(tags, i, &tag, err) < 0)
+		if (read_tag(tags, i, tag, err) < 0)
 			return -1;
-		if (tag.has_layer &&
-		    (lenders_add(&tags->lenders, store, reference, &tag.diff_id, err) < 0 ||
-		     providers_add(tags->providers, &tag.diff_id, err) < 0))
+		if (tag->has_layer &&
+		    (lenders_add(&tags->lenders, store, reference, &tag->diff_id, err) < 0 ||
+		     providers_add(tags->providers, &tag->diff_id, err) < 0))
 			return -1;
 	}
-	if (put_config(tags, err) < 0)
+	return 0;
+}
+
+static int put_all(struct tags *tags, struct err *err)
+{
+	struct session *session = tags->session;
+	size_t n = json_array_size(tags->array);
+
+	if (read_tags(tags, n, err) < 0 || put_config(tags, err) < 0 ||
+	    session_each(session, SESSION_DOCUMENTS, n, ask_tag, tags, err) < 0 ||
+	    session_each(session, SESSION_BLOBS, n, put_layer, tags, err) < 0)
 		return -1;
-	return session_each(tags->session, SESSION_BLOBS, n, put_tag, tags, err);
+	return session_each(session, SESSION_DOCUMENTS, n, put_tag, tags, err);
 }
 
 int put_tags_run(struct session *session, json_t **ret_result, struct err *err)

@@ -17,6 +17,8 @@ trap 'rm -rf "$work"' EXIT
 cat >"$work/allowed" <<'EOF'
 base/file.c: fchmodat mkdirat openat renameat unlinkat: own; trees are removed by name
 base/inroot.c: fstatat mkdirat openat: this is the module: fstatat of an open file; name
+builder/cache_mount.c: fstatat mkdirat openat: own: mounts/ of the store, by scopes; an unpacked archive, where names are proved to be directories
+builder/cache_mount_import.c: fstatat mkdirat renameat: own: as cache_mount.c
 builder/context.c: open openat realpath stat: user: the context; own: where an archive is unpacked
 builder/copy_layer.c: openat: own: content that does not fit into memory
 builder/copy_tree.c: fchmodat fchownat linkat mkdirat mknodat openat symlinkat utimensat: own: an empty directory, by paths whose links are resolved
@@ -27,7 +29,7 @@ builder/git_run.c: posix_spawnp: user: git of PATH
 builder/mount_ssh.c: fchmodat fchownat openat: own: a socket of ours
 builder/named.c: open realpath: user: --build-context
 builder/run.c: open: user: cbuild run --volume
-builder/shared.c: open: user: --cache-from and --cache-to
+builder/shared.c: open: user: --cache-from
 builder/shared_export.c: open: user: --cache-to
 builder/ssh_agent.c: execvpe faccessat open: user: ssh-agent of PATH; own; host: /dev/null
 builder/ssh_relay.c: bind connect open: user: --ssh; own
@@ -36,8 +38,10 @@ builder/step_copy.c: open: a parameter of this name
 builder/step_run.c: openat: own: a heredoc's script
 builder/walk.c: fstatat readlinkat: name
 cli/build_input.c: realpath: user: -f
-cli/cmd_archive.c: open rename stat unlink: user: --input and --output
+cli/cmd_archive.c: open: user: --input
 cli/cmd_build.c: access stat: user: the store and the context
+cli/cmd_cache.c: open: user: cache import
+cli/common.c: open rename stat unlink: user: --output and cache export
 cli/cmd_explain.c: access realpath stat: user
 cli/grants.c: open realpath stat: user: --secret and --ssh
 cli/main.c: access open readlink stat: user; host: /dev/null, /proc/self/exe
@@ -63,7 +67,7 @@ layers/walk.c: fstatat openat readlinkat: name
 registry/bundle.c: faccessat openat: own: members of an archive have numbers for names
 registry/call.c: posix_spawn: user: the helper program
 registry/creds_helper.c: posix_spawnp: user: docker-credential-* of PATH, whose name is checked
-registry/layout_tags.c: faccessat openat renameat unlinkat: own: a layout beneath --cache-to, by digests and fixed names
+registry/layout_tags.c: faccessat openat renameat unlinkat: user: --cache-to; own: blobs by digests, in a directory that inroot opened
 registry/registries.c: scandir: user: registries.conf.d
 sandbox/cgroup.c: mkdirat open openat unlinkat: host: the control groups; user: --cgroup-parent; own
 sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: own: a group of ours

@@ -62,7 +62,7 @@ builds() { on "$1" build -t app "${@:3}" "$context" >"$scratch/$2" 2>&1 || { cat
 mkdir -p "$scratch/registry"
 registry_start "$scratch" || exit 1
 bases=$("$srcdir/tests/e2e/make-bases.sh") || exit 1
-context=$scratch/context
+context=$scratch/context pids=()
 mkdir -p "$context/sub" "$scratch/root/bin"
 echo one >"$context/a"
 echo two >"$context/sub/b"
@@ -94,6 +94,8 @@ check 'first machine: ran all' equal 7 "$(steps_run "$scratch/built")"
 log_from
 check 'second machine: builds' builds two built --cache-from "type=registry,ref=$cache"
 check 'second machine: all hits' equal 0 "$(steps_run "$scratch/built")"
+check 'second machine: the build says from where' \
+	equal 7 "$(grep -c "^#[0-9]* CACHED (from $cache)$" "$scratch/built")"
 check 'second machine: explain names the cache' all_hits two "$cache"
 check 'second machine: the same image' equal "$(id_on one app)" "$(id_on two app)"
 check 'second machine: nothing but manifests and a config' \
@@ -194,6 +196,29 @@ check 'one warning each' equal 2 "$(grep -c '^warning: the cache .* is not used:
 check 'local: --cache-to an image that is known' builds one built --offline --cache-to "type=local,dest=$scratch/again"
 check 'local: mode=min has the steps of the image' \
 	equal 4 "$(grep -oE 'cb1-[0-9a-f]{64}' "$scratch/again/index.json" | sort -u | wc -l)"
+
+# two that write at once lose nothing
+for machine in left right; do
+	mkdir "$scratch/$machine-context"
+	printf 'FROM scratch\nCOPY f /f\n' >"$scratch/$machine-context/Dockerfile"
+	echo "$machine" >"$scratch/$machine-context/f"
+	on "$machine" build -q --cache-to "type=local,dest=$scratch/both" "$scratch/$machine-context" >/dev/null 2>&1 &
+	pids+=("$!")
+done
+check 'two writers at once' wait "${pids[@]}"
+check 'both are there' equal 2 "$(grep -oE 'cb1-[0-9a-f]{64}' "$scratch/both/index.json" | wc -l)"
+
+# --- SOURCE_DATE_EPOCH: layers whose times were put right are shared as well
+
+check 'epoch: exports' builds one built --source-date-epoch 1000000000 --cache-to "type=registry,ref=$cache,mode=max"
+log_from
+check 'epoch: builds' builds thirteen built --source-date-epoch 1000000000 --cache-from "$cache"
+check 'epoch: all hits' equal 0 "$(steps_run "$scratch/built")"
+check 'epoch: the same image' equal "$(id_on one app)" "$(id_on thirteen app)"
+check 'epoch: no layer was fetched' equal 1 "$(asked '^GET .*/blobs/' | grep -c .)"
+check 'epoch: inline, the same image' eval "builds one built --source-date-epoch 1000000000 --cache-to type=inline &&
+	builds fourteen built --source-date-epoch 1000000000 --cache-to type=inline &&
+	equal \"\$(id_on one app)\" \"\$(id_on fourteen app)\""
 
 # --- caches that lie or fail: one warning, and the right image
 
