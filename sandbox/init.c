@@ -236,6 +236,18 @@ static void reset_signals(void)
 		sigaction(signal, &standard, NULL);
 }
 
+/*
+ * A new session keyring, so that the user's keys are not possessed in here. Some kernels have no
+ * keys, and some containers do not let us ask for any: then the built-in filter keeps them away,
+ * and in a place without namespaces the policy of the container.
+ */
+static int leave_keys(const struct init_plan *plan)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS)
+		return 0;
+	return plan->plain || (plan->filter && !plan->spec->seccomp) ? 0 : -1;
+}
+
 /* The namespace is made inside of the group, which is its root then. */
 static int enter_cgroup(const struct init_plan *plan, struct init_report *report)
 {
@@ -263,7 +275,8 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 	prctl(PR_SET_DUMPABLE, 0);
 	reset_signals();
 	umask(022);
-	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* some kernels have no keys */
+	if (leave_keys(plan) < 0)
+		return init_fail_os(report, "leave the caller's session keyring", NULL);
 	if (plan->plain)
 		return reaper_become(plan->landlock_abi, report);
 	if (sethostname(plan->hostname, strlen(plan->hostname)) < 0)

@@ -218,6 +218,33 @@ test_clone()
 	by=$old
 }
 
+# What the caller's session keyring leads to.
+test_keys()
+{
+	local old=$by
+
+	cp "$scratch/keys" "$context/keys"
+	dockerfile <<-'EOF'
+		FROM busybox
+		COPY keys /keys
+		RUN /keys find
+	EOF
+	"$scratch/keys" add "$scratch/keys" find >"$scratch/said"
+	check "$who: keys: the test can find its key" grep -qx 'key: found' "$scratch/said"
+	by="$scratch/keys add $CBUILD --root $store"
+	[ "$who" = root ] || by=keys_of_user
+	check "$who: keys of the caller are out of reach" built 'key: out of reach' --no-cache --security-opt seccomp=unconfined
+	by=$old
+	[ "$who" = root ] || return
+	by="$scratch/refuse !keyctl $CBUILD --root $store"
+	check "$who: keys that cannot be left are an error" failed "leave the caller's session keyring" \
+		--no-cache --security-opt seccomp=unconfined
+	check "$who: but for the filter that keeps them away" built 'key: out of reach' --no-cache
+	by=$old
+}
+
+keys_of_user() { as_user "$scratch/keys" add "$CBUILD" --root "$user_home/store" "$@"; }
+
 # A kernel that runs as a process, with this root directory, read-only, and a disk of its own.
 test_vm()
 {
@@ -249,6 +276,7 @@ chmod 755 "$context"
 busybox_tar
 user_ready
 cc -O2 -o "$scratch/refuse" "$srcdir/tests/e2e/refuse.c" -lseccomp || exit 2
+cc -O2 -static -o "$scratch/keys" "$srcdir/tests/e2e/keys.c" || exit 2
 [ $# -gt 0 ] && whos= || whos='root user' # with an argument: the part in the kernel alone
 for who in $whos; do
 	by=cbuild background="env --default-signal=INT,TERM $CBUILD --root $store"
@@ -261,6 +289,7 @@ for who in $whos; do
 	test_profiles
 	test_refusal
 	test_clone
+	test_keys
 done
 [ $# -gt 0 ] || test_values
 test_vm

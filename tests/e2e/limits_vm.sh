@@ -59,7 +59,7 @@ groups() { find "$1" -maxdepth 1 -name 'cbuild-*'; }
 # during DIR SCRIPT OPTION...: SCRIPT holds in the group of a step below DIR while that runs.
 during()
 {
-	local dir=$1 script=$2 group='' i status=1
+	local dir=$1 script=$2 group='' n=0 i status=1
 
 	shift 2
 	dockerfile <<-'EOF'
@@ -69,7 +69,8 @@ during()
 	built "$@" &
 	for ((i = 0; i < 50; i++)); do
 		group=$(groups "$dir" | head -n 1)
-		[ -z "$group" ] || [ "$(grep -c . "$group/cgroup.procs" 2>/dev/null)" -lt 2 ] || break
+		[ -z "$group" ] || n=$(grep -c . "$group/cgroup.procs" 2>/dev/null)
+		[ "${n:-0}" -lt 2 ] || break # init and the step: no trial
 		sleep 0.1
 	done
 	[ -z "$group" ] || (cd "$group" && grep -H . ./*.max; eval "$script") && status=0
