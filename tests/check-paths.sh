@@ -68,8 +68,6 @@ registry/registries.c: scandir: user: registries.conf.d
 sandbox/cgroup.c: mkdirat open openat unlinkat: host: the control groups; user: --cgroup-parent; own
 sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: own: a group of ours
 sandbox/idmap.c: execvp open: host: newuidmap, /proc/self
-sandbox/cgroup.c: mkdirat open openat unlinkat: host: /sys/fs/cgroup, /proc/self
-sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: host: a control group of ours
 sandbox/init.c: chdir chroot execve open: chroot: after pivot_root, or entered here
 sandbox/mountns.c: access chdir mkdir mount move_mount open open_tree readlink statx umount2: host
 sandbox/mounts.c: mkdirat mknodat open_tree openat symlinkat: own: tmpfs of the step; host: /dev
