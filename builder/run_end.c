@@ -48,8 +48,8 @@ int run_end_check(const struct strv *argv, const struct build_options *options,
 	for (size_t i = 0; i < argv->n; i++)
 		buf_addf(&command, "%s%s", i ? " " : "", argv->v[i]);
 	add_end(options, result, &end);
-	err_set(err, ERR_FAILED, "process \"%s%s\" %s", command.data,
-		command.overflow ? "..." : "", end.data);
+	err_set(err, ERR_FAILED, "process \"%s%s\" %s", command.data, command.overflow ? "..." : "",
+		end.data);
 	buf_release(&command);
 	buf_release(&end);
 	err->exit_status = result->exit_status;

@@ -68,7 +68,8 @@ static int parse_cpus(struct cli *cli, const char *text, uint64_t *ret_quota, st
 	uint64_t quota = 0, unit = PERIOD;
 
 	if (fraction[n] || whole + n == 0 || whole > 6)
-		return cli_usage(cli, err, "--cpus: expected a number such as 1.5, got \"%s\"", text);
+		return cli_usage(cli, err, "--cpus: expected a number such as 1.5, got \"%s\"",
+				 text);
 	for (size_t i = 0; i < whole; i++)
 		quota = quota * 10 + (uint64_t)(text[i] - '0') * PERIOD;
 	for (size_t i = 0; i < n && unit; i++)
@@ -83,8 +84,9 @@ static int parse_cpu(struct cli *cli, const struct limit_flags *flags, struct cg
 		     struct err *err)
 {
 	if (flags->cpus && (flags->cpu_period || flags->cpu_quota))
-		return cli_usage(cli, err, "--cpus is --cpu-quota and --cpu-period in one: give "
-					   "either");
+		return cli_usage(cli, err,
+				 "--cpus is --cpu-quota and --cpu-period in one: give "
+				 "either");
 	if (flags->cpus && parse_cpus(cli, flags->cpus, &limits->cpu_quota, err) < 0)
 		return -1;
 	if (flags->cpu_quota && is_none(flags->cpu_quota))
@@ -94,11 +96,12 @@ static int parse_cpu(struct cli *cli, const struct limit_flags *flags, struct cg
 		return -1;
 	if (parse_count(cli, "cpu-period", flags->cpu_period, QUOTA_LEAST, 1000000,
 			&limits->cpu_period, err) < 0 ||
-	    parse_count(cli, "cpu-shares", flags->cpu_shares, 2, 262144, &limits->cpu_shares,
-			err) < 0)
+	    parse_count(cli, "cpu-shares", flags->cpu_shares, 2, 262144, &limits->cpu_shares, err) <
+		    0)
 		return -1;
 	if (flags->cpuset_cpus && !cgroup_list_valid(flags->cpuset_cpus))
-		return cli_usage(cli, err, "--cpuset-cpus: expected a list such as 0-2,7, got \"%s\"",
+		return cli_usage(cli, err,
+				 "--cpuset-cpus: expected a list such as 0-2,7, got \"%s\"",
 				 flags->cpuset_cpus);
 	if (flags->cpuset_mems && !cgroup_list_valid(flags->cpuset_mems))
 		return cli_usage(cli, err, "--cpuset-mems: expected a list such as 0-1, got \"%s\"",
@@ -127,8 +130,9 @@ static int parse_timeout(struct cli *cli, const char *text, uint64_t *ret_ns, st
 	if (!text)
 		return 0;
 	if (duration_parse(text, &ns, &why) < 0 || ns <= 0)
-		return cli_usage(cli, err, "--run-timeout: expected a duration such as 90s or 1h30m, "
-					   "got \"%s\"",
+		return cli_usage(cli, err,
+				 "--run-timeout: expected a duration such as 90s or 1h30m, "
+				 "got \"%s\"",
 				 text);
 	*ret_ns = (uint64_t)ns;
 	return 0;

@@ -29,57 +29,12 @@
 #include "base/inroot.h"
 #include "sandbox/internal.h"
 
-#define LEAF	     "supervisor"
+#define LEAF	      "supervisor"
 #define PROC_TEXT_MAX (4 << 20)
 
 static const char *const controllers[] = { "memory", "cpu", "cpuset", "pids" };
 
 /* --- reading -------------------------------------------------------------------------------- */
-
-/* The n-th word of a line, from 0. */
-static const char *word_at(const char *line, size_t n, size_t *ret_len)
-{
-	for (; n > 0; n--) {
-		line += strcspn(line, " \n");
-		line += *line == ' ';
-	}
-	*ret_len = strcspn(line, " \n");
-	return line;
-}
-
-bool cgroup_find_mount(const char *mountinfo, char **ret_point, char **ret_root)
-{
-	for (const char *line = mountinfo; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-		const char *end = strchrnul(line, '\n');
-		const char *dash = memmem(line, (size_t)(end - line), " - cgroup2 ", 11);
-		size_t root_len, point_len;
-		const char *root = word_at(line, 3, &root_len);
-		const char *point = word_at(line, 4, &point_len);
-
-		/* a blank in a path is an escape, and no place for a cgroup file system */
-		if (!dash || memchr(point, '\\', point_len))
-			continue;
-		*ret_point = xstrndup(point, point_len);
-		*ret_root = xstrndup(root, root_len);
-		return true;
-	}
-	return false;
-}
-
-char *cgroup_find_own(const char *text, const char *root)
-{
-	const char *line = !strncmp(text, "0::", 3) ? text : strstr(text, "\n0::");
-	size_t len = strcmp(root, "/") ? strlen(root) : 0;
-
-	if (!line)
-		return NULL;
-	line += *line == '\n' ? 4 : 3;
-	/* what is above the mount's root cannot be named */
-	if (strncmp(line, root, len) || (len && line[len] != '/' && line[len] != '\n'))
-		return xstrdup("/");
-	line += len;
-	return xstrndup(line, strcspn(line, "\n"));
-}
 
 static bool has_word(const char *text, const char *word)
 {
@@ -98,28 +53,6 @@ static int read_text(int dir_fd, const char *name, struct buf *text)
 
 	buf_init(text, PROC_TEXT_MAX);
 	return file_read_at(dir_fd, name, text, &why);
-}
-
-bool cgroup_list_valid(const char *text)
-{
-	size_t digits = 0;
-	bool range = false;
-
-	for (;; text++) {
-		if (*text >= '0' && *text <= '9') {
-			if (++digits > 5)
-				return false;
-			continue;
-		}
-		if (!digits || (*text == '-' && range))
-			return false;
-		if (!*text)
-			return true;
-		if (*text != ',' && *text != '-')
-			return false;
-		range = *text == '-';
-		digits = 0;
-	}
 }
 
 /* --- what is wanted ------------------------------------------------------------------------- */
@@ -196,10 +129,11 @@ static int enable(int fd, const char *controller, const char *path, struct err *
 	if (cgroup_write(fd, "cgroup.subtree_control", change) == 0)
 		return 0;
 	if (errno == EBUSY)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "there are processes in cgroup %s itself, so those below it can have "
-			       "no limits",
-			       path);
+		return err_set(
+			err, ERR_UNSUPPORTED,
+			"there are processes in cgroup %s itself, so those below it can have "
+			"no limits",
+			path);
 	return err_os(err, "enable the controller \"%s\" in cgroup %s", controller, path);
 }
 
@@ -248,7 +182,8 @@ static int try_out(struct cgroup *cgroup, const char *path, struct err *err)
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 		if (status)
-			err_set(err, ERR_DENIED, "a process could not join a cgroup below %s", path);
+			err_set(err, ERR_DENIED, "a process could not join a cgroup below %s",
+				path);
 		pid = status ? -1 : pid;
 	}
 	cgroup_step_end(&step, &ignored);
@@ -391,11 +326,12 @@ static int explain(const struct cgroup_limits *limits, const struct err *why, st
 			       "this machine (fix: boot with systemd.unified_cgroup_hierarchy=1)",
 			       name);
 	if (!why)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "%s cannot be enforced here: no cgroup v2 hierarchy is mounted (fix: "
-			       "mount -t cgroup2 none /sys/fs/cgroup, or boot with "
-			       "systemd.unified_cgroup_hierarchy=1)",
-			       name);
+		return err_set(
+			err, ERR_UNSUPPORTED,
+			"%s cannot be enforced here: no cgroup v2 hierarchy is mounted (fix: "
+			"mount -t cgroup2 none /sys/fs/cgroup, or boot with "
+			"systemd.unified_cgroup_hierarchy=1)",
+			name);
 	return err_set(err, why->kind == ERR_UNSUPPORTED ? ERR_UNSUPPORTED : ERR_DENIED,
 		       "%s cannot be enforced here: %s (fix: start cbuild in a cgroup of its own: "
 		       "systemd-run --user --scope -p Delegate=yes cbuild ..., or name one that is "

@@ -16,12 +16,12 @@ struct err;
 
 /* Zero everywhere is: nothing is asked for. */
 struct cgroup_limits {
-	uint64_t memory;	/* bytes */
-	uint64_t memory_swap;	/* bytes of memory and swap together, at least `memory`; 0: twice
-				 * the memory, UINT64_MAX: any amount of swap */
-	uint64_t cpu_quota;	/* microseconds of processor time in each period */
-	uint64_t cpu_period;	/* microseconds; 0: 100000 */
-	uint64_t cpu_shares;	/* 2 to 262144; 1024 is what others have */
+	uint64_t memory;	 /* bytes */
+	uint64_t memory_swap;	 /* bytes of memory and swap together, at least `memory`; 0: twice
+				  * the memory, UINT64_MAX: any amount of swap */
+	uint64_t cpu_quota;	 /* microseconds of processor time in each period */
+	uint64_t cpu_period;	 /* microseconds; 0: 100000 */
+	uint64_t cpu_shares;	 /* 2 to 262144; 1024 is what others have */
 	const char *cpuset_cpus; /* "0-2,7"; NULL: all. The caller keeps the texts */
 	const char *cpuset_mems;
 	uint64_t pids; /* processes and threads; 0: CGROUP_PIDS_DEFAULT where that can be had;

@@ -238,13 +238,14 @@ static void reset_signals(void)
 
 /*
  * A new session keyring, so that the user's keys are not possessed in here. Some kernels have no
- * keys, and some containers do not let us ask for any: then the built-in filter keeps them away.
+ * keys, and some containers do not let us ask for any: then the built-in filter keeps them away,
+ * and in a place without namespaces the policy of the container.
  */
 static int leave_keys(const struct init_plan *plan)
 {
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS)
 		return 0;
-	return plan->filter && !plan->spec->seccomp ? 0 : -1;
+	return plan->plain || (plan->filter && !plan->spec->seccomp) ? 0 : -1;
 }
 
 /* The namespace is made inside of the group, which is its root then. */

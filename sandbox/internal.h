@@ -74,7 +74,7 @@ int limits_set(const struct sandbox_spec *spec, bool limit_processes, struct ini
  */
 pid_t clone_into(uint64_t flags, int *pidfd, int cgroup_fd, bool *ret_joined);
 
-/* --- cgroup.c, cgroup_step.c ---------------------------------------------------------------- */
+/* --- cgroup.c, cgroup_step.c, cgroup_text.c -------------------------------------------------- */
 
 #define CGROUP_PREFIX "cbuild-" /* of the groups of steps */
 

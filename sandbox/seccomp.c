@@ -21,12 +21,15 @@
 #define CLONE_NAMESPACES 0x7e020000
 #define NR_END		 (SECCOMP_LAST_KNOWN + 1)
 
-#define ALLOW		  SECCOMP_RET_ALLOW
-#define ERRNO(number)	  (SECCOMP_RET_ERRNO | (number))
-#define INT_ARG0(op, ...) { 0, op, true, __VA_ARGS__ }
+#define ALLOW	      SECCOMP_RET_ALLOW
+#define ERRNO(number) (SECCOMP_RET_ERRNO | (number))
+#define INT_ARG0(op, ...)                                                                          \
+	{                                                                                          \
+		0, op, true, __VA_ARGS__                                                           \
+	}
 
-static const struct seccomp_condition no_namespaces = INT_ARG0(SECCOMP_OP_MASKED_EQ, 0,
-							       CLONE_NAMESPACES);
+static const struct seccomp_condition no_namespaces =
+	INT_ARG0(SECCOMP_OP_MASKED_EQ, 0, CLONE_NAMESPACES);
 static const struct seccomp_condition personalities[] = {
 	INT_ARG0(SECCOMP_OP_MASKED_EQ, 0, ~UINT64_C(0x20008)),
 	INT_ARG0(SECCOMP_OP_EQ, 0xffffffff, 0),

@@ -73,14 +73,14 @@ static int64_t find_newer(uint32_t token, const char *name)
 static int64_t find_i386(const char *name)
 {
 	static const struct seccomp_call calls[] = {
-		{ "socket", 359 },	{ "socketpair", 360 },	{ "bind", 361 },
-		{ "connect", 362 },	{ "listen", 363 },	{ "accept4", 364 },
-		{ "getsockopt", 365 },	{ "setsockopt", 366 },	{ "getsockname", 367 },
-		{ "getpeername", 368 }, { "sendto", 369 },	{ "sendmsg", 370 },
-		{ "recvfrom", 371 },	{ "recvmsg", 372 },	{ "shutdown", 373 },
-		{ "semget", 393 },	{ "semctl", 394 },	{ "shmget", 395 },
-		{ "shmctl", 396 },	{ "shmat", 397 },	{ "shmdt", 398 },
-		{ "msgget", 399 },	{ "msgsnd", 400 },	{ "msgrcv", 401 },
+		{ "socket", 359 },	{ "socketpair", 360 }, { "bind", 361 },
+		{ "connect", 362 },	{ "listen", 363 },     { "accept4", 364 },
+		{ "getsockopt", 365 },	{ "setsockopt", 366 }, { "getsockname", 367 },
+		{ "getpeername", 368 }, { "sendto", 369 },     { "sendmsg", 370 },
+		{ "recvfrom", 371 },	{ "recvmsg", 372 },    { "shutdown", 373 },
+		{ "semget", 393 },	{ "semctl", 394 },     { "shmget", 395 },
+		{ "shmctl", 396 },	{ "shmat", 397 },      { "shmdt", 398 },
+		{ "msgget", 399 },	{ "msgsnd", 400 },     { "msgrcv", 401 },
 		{ "msgctl", 402 },
 	};
 
@@ -107,12 +107,24 @@ unsigned seccomp_int_args(const char *name)
 		const char *name;
 		unsigned args;
 	} calls[] = {
-		{ "socket", 7 },	 { "socketpair", 7 },	{ "socketcall", 1 },
-		{ "personality", 1 },	 { "clone", 1 },	{ "unshare", 1 },
-		{ "setns", 3 },		 { "ioctl", 3 },	{ "fcntl", 3 },
-		{ "prctl", 1 },		 { "setsockopt", 7 },	{ "getsockopt", 7 },
-		{ "bpf", 1 },		 { "keyctl", 1 },	{ "kill", 3 },
-		{ "tgkill", 7 },	 { "tkill", 3 },	{ "accept4", 9 },
+		{ "socket", 7 },
+		{ "socketpair", 7 },
+		{ "socketcall", 1 },
+		{ "personality", 1 },
+		{ "clone", 1 },
+		{ "unshare", 1 },
+		{ "setns", 3 },
+		{ "ioctl", 3 },
+		{ "fcntl", 3 },
+		{ "prctl", 1 },
+		{ "setsockopt", 7 },
+		{ "getsockopt", 7 },
+		{ "bpf", 1 },
+		{ "keyctl", 1 },
+		{ "kill", 3 },
+		{ "tgkill", 7 },
+		{ "tkill", 3 },
+		{ "accept4", 9 },
 		{ "sched_setscheduler", 3 },
 	};
 

@@ -27,8 +27,8 @@ struct policy_entry {
 
 struct policy {
 	uint32_t default_action;
-	bool permissive; /* by default calls are made */
-	unsigned flags;	 /* SECCOMP_FILTER_FLAG_* */
+	bool permissive;		   /* by default calls are made */
+	unsigned flags;			   /* SECCOMP_FILTER_FLAG_* */
 	uint32_t tokens[POLICY_MODES_MAX]; /* processor modes, as libseccomp names them */
 	size_t n_tokens;
 	struct policy_entry *entries;

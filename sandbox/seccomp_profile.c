@@ -94,7 +94,8 @@ static void add_rules(struct compiler *compiler, const struct call *call,
 		rules[(*n)++] = (struct seccomp_rule){ &conditions[i], 1, entry->action };
 }
 
-static struct seccomp_answer answer_to(struct compiler *compiler, const struct call *calls, size_t n)
+static struct seccomp_answer answer_to(struct compiler *compiler, const struct call *calls,
+				       size_t n)
 {
 	struct seccomp_rule *rules =
 		arena_alloc(compiler->arena, n * SECCOMP_ARGS * sizeof(*rules));
@@ -169,8 +170,8 @@ static void make_ranges(struct compiler *compiler, struct seccomp_mode *mode)
 
 	for (size_t i = 0; i < compiler->policy->n_entries; i++)
 		names += compiler->policy->entries[i].n_names;
-	compiler->ranges = arena_alloc(compiler->arena, (2 * names + 2) * 2 *
-								sizeof(*compiler->ranges));
+	compiler->ranges =
+		arena_alloc(compiler->arena, (2 * names + 2) * 2 * sizeof(*compiler->ranges));
 	mode->ranges = compiler->ranges;
 }
 
@@ -233,8 +234,9 @@ int sandbox_profile_parse(const char *name, const char *text, size_t len,
 	profile->filter.flags = policy.flags;
 	if (seccomp_emit(compiler.modes, compiler.n_modes, SECCOMP_RET_ERRNO | EPERM,
 			 &profile->filter) < 0)
-		return err_set(err, ERR_LIMIT, "%s: the filter is larger than the kernel takes (%d "
-					       "instructions)",
+		return err_set(err, ERR_LIMIT,
+			       "%s: the filter is larger than the kernel takes (%d "
+			       "instructions)",
 			       name, SECCOMP_INSNS_MAX);
 	*ret_profile = steal_pointer(&profile);
 	return 0;

@@ -14,7 +14,8 @@
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "find")) {
-		long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", NAME, 0);
+		long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user",
+				   NAME, 0);
 
 		puts(key < 0 ? "key: out of reach" : "key: found");
 		return 0;

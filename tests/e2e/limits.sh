@@ -4,6 +4,7 @@
 # user. Limits by cgroups are tested in a kernel of their own (user-mode Linux), since that has
 # cgroup v2 with all controllers whatever this machine has, and is one of the older ones that RUN
 # works on: tests/e2e/limits_vm.sh runs in there.
+# shellcheck disable=SC2015,SC2086 # what follows || is for both; lists of options
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 

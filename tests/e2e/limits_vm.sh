@@ -3,6 +3,7 @@
 # limits_vm.sh: the first process of the kernel that tests/e2e/limits.sh starts. The root directory
 # is the host's, read-only; what is written lies on a disk of its own. What passed and failed is
 # said on the console.
+# shellcheck disable=SC2015,SC2086 # what follows || is for both; lists of options
 set -u
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cg=/sys/fs/cgroup

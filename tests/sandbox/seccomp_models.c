@@ -81,9 +81,7 @@ static bool list_has(const json_t *object, const char *key, const char *text)
 	const json_t *list = json_object_get(object, key), *item;
 	size_t i;
 
-	json_array_foreach (list, i, item)
-		if (!strcmp(json_string_value(item), text))
-			return true;
+	json_array_foreach(list, i, item) if (!strcmp(json_string_value(item), text)) return true;
 	return false;
 }
 
@@ -99,12 +97,10 @@ static bool counts(const json_t *entry, const char *native)
 	if (json_array_size(json_object_get(includes, "arches")) &&
 	    !list_has(includes, "arches", native))
 		return false;
-	json_array_foreach (json_object_get(excludes, "caps"), i, cap)
-		if (caps_is_default(json_string_value(cap)))
-			return false;
-	json_array_foreach (json_object_get(includes, "caps"), i, cap)
-		if (!caps_is_default(json_string_value(cap)))
-			return false;
+	json_array_foreach(json_object_get(excludes, "caps"), i,
+			   cap) if (caps_is_default(json_string_value(cap))) return false;
+	json_array_foreach(json_object_get(includes, "caps"), i,
+			   cap) if (!caps_is_default(json_string_value(cap))) return false;
 	return true;
 }
 
@@ -130,8 +126,10 @@ struct model *model_new(const json_t *profile, const char *native, uint32_t toke
 
 	model->profile = profile;
 	(void)seccomp_token_arch(token, &model->bit);
-	json_array_foreach (json_object_get(profile, "syscalls"), i, entry) {
-		json_array_foreach (json_object_get(entry, "names"), k, name) {
+	json_array_foreach(json_object_get(profile, "syscalls"), i, entry)
+	{
+		json_array_foreach(json_object_get(entry, "names"), k, name)
+		{
 			int64_t nr = seccomp_number(token, json_string_value(name));
 
 			if (nr >= 0)
@@ -176,9 +174,7 @@ static bool fits(const json_t *entry, const uint64_t args[6])
 	const json_t *list = json_object_get(entry, "args"), *condition;
 	size_t i;
 
-	json_array_foreach (list, i, condition)
-		if (!holds(condition, args))
-			return false;
+	json_array_foreach(list, i, condition) if (!holds(condition, args)) return false;
 	return true;
 }
 
@@ -190,8 +186,8 @@ static uint32_t action_of(const json_t *object, const char *key, const char *num
 	if (!strcmp(action, "SCMP_ACT_ALLOW"))
 		return SECCOMP_RET_ALLOW;
 	assert_string_equal(action, "SCMP_ACT_ERRNO");
-	return SECCOMP_RET_ERRNO | (json_is_integer(number) ? (uint32_t)json_integer_value(number)
-							    : EPERM);
+	return SECCOMP_RET_ERRNO |
+	       (json_is_integer(number) ? (uint32_t)json_integer_value(number) : EPERM);
 }
 
 uint32_t model_ask(const struct model *model, uint32_t nr, const uint64_t args[6])
@@ -216,9 +212,9 @@ uint32_t model_last(const struct model *model)
 json_t *model_read_profile(const char *name)
 {
 	const char *srcdir = getenv("srcdir");
-	cleanup_free char *path = *name == '/' ? xstrdup(name)
-					       : xasprintf("%s/testdata/seccomp/%s",
-							   srcdir ? srcdir : ".", name);
+	cleanup_free char *path =
+		*name == '/' ? xstrdup(name)
+			     : xasprintf("%s/testdata/seccomp/%s", srcdir ? srcdir : ".", name);
 
 	return json_load_file(path, 0, NULL);
 }

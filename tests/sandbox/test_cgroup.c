@@ -83,7 +83,7 @@ static void test_cgroup__own_group(void **state)
 static void test_cgroup__lists(void **state)
 {
 	static const char *const good[] = { "0", "0-3", "0,2", "0-1,7,9-12" };
-	static const char *const bad[] = { "",	  "a",	 "0-",	"-1",  ",",	"0,",
+	static const char *const bad[] = { "",	   "a",	    "0-",  "-1",  ",",	   "0,",
 					   "0,,1", "0-1-2", "0 1", "0\n", "123456" };
 
 	(void)state;

@@ -48,9 +48,9 @@ static uint32_t ask(const struct sandbox_profile *profile, uint32_t arch, uint32
 	return emulate(profile->filter.insns, profile->filter.n, arch, nr, args, &steps);
 }
 
-static const uint64_t values[] = { 0,	       1,	   8,	       9,	   16,
-				   38,	       39,	   40,	       41,	   0x10000000,
-				   0x20000,    0x20008,	   0x7e020000, 0xffffffff, 0x40000 };
+static const uint64_t values[] = { 0,	    1,	     8,		 9,	     16,
+				   38,	    39,	     40,	 41,	     0x10000000,
+				   0x20000, 0x20008, 0x7e020000, 0xffffffff, 0x40000 };
 
 static void compare_mode(const json_t *json, const struct sandbox_profile *profile, uint32_t token)
 {
@@ -136,9 +136,17 @@ static void compare_pair(size_t one, size_t two, uint64_t value)
 {
 	static struct sock_filter insns[4096];
 	size_t n = export_pair(one, two, value, insns), steps = 0;
-	const uint64_t near[] = { 0,	     1,		 value - 1,		     value,
-				  value + 1, ~value,	 value ^ UINT64_C(1) << 32,  UINT64_MAX,
-				  value << 1, value >> 1, value ^ UINT64_C(1) << 40 };
+	const uint64_t near[] = { 0,
+				  1,
+				  value - 1,
+				  value,
+				  value + 1,
+				  ~value,
+				  value ^ UINT64_C(1) << 32,
+				  UINT64_MAX,
+				  value << 1,
+				  value >> 1,
+				  value ^ UINT64_C(1) << 40 };
 	json_t *json = json_pack("{s:s, s:[{s:[s], s:s, s:[{s:i, s:I, s:s}, {s:i, s:I, s:s}]}]}",
 				 "defaultAction", "SCMP_ACT_ERRNO", "syscalls", "names", "mmap",
 				 "action", "SCMP_ACT_ALLOW", "args", "index", 1, "value",
@@ -242,10 +250,11 @@ static void test_profile__actions(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		cleanup_free char *text = xasprintf("{\"defaultAction\":\"SCMP_ACT_ALLOW\","
-						    "\"syscalls\":[{\"name\":\"getppid\",\"action\":%s}"
-						    "]}",
-						    cases[i].text);
+		cleanup_free char *text =
+			xasprintf("{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+				  "\"syscalls\":[{\"name\":\"getppid\",\"action\":%s}"
+				  "]}",
+				  cases[i].text);
 		struct sandbox_profile *profile = parse_text(text);
 
 		assert_int_equal(ask_native(profile, SYS_getppid, 0), cases[i].action);
@@ -302,15 +311,19 @@ static void test_profile__mistakes_are_named(void **state)
 		  "defaultErrnoRet: SCMP_ACT_ALLOW has no number" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":5000}",
 		  "defaultErrnoRet: 5000 is not a number from 0 to 4095" },
-		{ "{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}", "defaultAction: SCMP_ACT_NOTIFY needs" },
-		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"sysCalls\":[]}", "sysCalls: unknown key" },
+		{ "{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}",
+		  "defaultAction: SCMP_ACT_NOTIFY needs" },
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"sysCalls\":[]}",
+		  "sysCalls: unknown key" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_VAX\"]}",
 		  "architectures[0]: unknown architecture \"SCMP_ARCH_VAX\"" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86\"],"
 		  "\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\"}]}",
 		  "architectures: cannot be given together with archMap" },
-		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]}", "flags[0]: unknown flag" },
-		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":{}}", "syscalls: is not a list" },
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]}",
+		  "flags[0]: unknown flag" },
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":{}}",
+		  "syscalls: is not a list" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[1]}",
 		  "syscalls[0]: is not an object" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"]}]}",
@@ -325,7 +338,8 @@ static void test_profile__mistakes_are_named(void **state)
 		  "\"action\":\"SCMP_ACT_ALLOW\"}]}",
 		  "syscalls[0].names[1]: is not a string" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],"
-		  "\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":6,\"op\":\"SCMP_CMP_EQ\"}]}]}",
+		  "\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":6,\"op\":\"SCMP_CMP_EQ\"}]}]"
+		  "}",
 		  "syscalls[0].args[0].index: 6 is not a number from 0 to 5" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],"
 		  "\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"op\":\"EQ\"}]}]}",
