@@ -29,7 +29,7 @@ builder/named.c: open realpath: user: --build-context
 builder/run.c: open: user: cbuild run --volume
 builder/shared.c: open: user: --cache-from and --cache-to
 builder/shared_export.c: open: user: --cache-to
-builder/ssh_agent.c: execvpe faccessat open: user: ssh-agent of PATH; own; host: /dev/null
+builder/ssh_agent.c: connect execvpe open: user: ssh-agent of PATH; own; host: /dev/null
 builder/ssh_relay.c: bind connect open: user: --ssh; own
 builder/stat_index.c: openat: own
 builder/step_copy.c: open: a parameter of this name
@@ -68,8 +68,6 @@ registry/registries.c: scandir: user: registries.conf.d
 sandbox/cgroup.c: mkdirat open openat unlinkat: host: the control groups; user: --cgroup-parent; own
 sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: own: a group of ours
 sandbox/idmap.c: execvp open: host: newuidmap, /proc/self
-sandbox/cgroup.c: mkdirat open openat unlinkat: host: /sys/fs/cgroup, /proc/self
-sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: host: a control group of ours
 sandbox/init.c: chdir chroot execve open: chroot: after pivot_root, or entered here
 sandbox/mountns.c: access chdir mkdir mount move_mount open open_tree readlink statx umount2: host
 sandbox/mounts.c: mkdirat mknodat open_tree openat symlinkat: own: tmpfs of the step; host: /dev
@@ -108,7 +106,7 @@ awk -v calls="(^|[^_A-Za-z0-9>.])($calls)[(]" '
 	}' base/*.c builder/*.c cli/*.c dockerfile-parser/*.c layers/*.c registry/*.c sandbox/*.c |
 	sort -u >"$work/found"
 sed -E 's/^([^:]*): ([^:]*):.*/\1 \2/' "$work/allowed" |
-	awk '{ for (i = 2; i <= NF; i++) print $1, $i }' | sort >"$work/listed"
+	awk '{ for (i = 2; i <= NF; i++) print $1, $i }' | sort -u >"$work/listed"
 {
 	comm -23 "$work/found" "$work/listed" |
 		sed 's/\([^ ]*\) \(.*\)/\1: calls \2(): use base\/inroot.h, or say in check-paths.sh why not/'
