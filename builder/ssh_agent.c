@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,6 +71,17 @@ static int run_agent(void *arg, void *result, struct err *err)
 	return err_os(err, "run ssh-agent");
 }
 
+/* The socket has its name before anybody listens to it. */
+static bool answers(const struct ssh_agent *agent)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/agent",
+		 agent->scratch->dir_fd);
+	return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
 /* The pipe of the child closes when it has become ssh-agent; before that it can hold an error. */
 static int wait_for_socket(struct ssh_agent *agent, struct err *err)
 {
@@ -80,7 +93,7 @@ static int wait_for_socket(struct ssh_agent *agent, struct err *err)
 		agent->started = false;
 		return child_wait(&agent->child, NULL, 0, err);
 	}
-	while (faccessat(agent->scratch->dir_fd, "agent", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+	while (!answers(agent)) {
 		if (clock_monotonic_ns() > end)
 			return err_set(err, ERR_FAILED, "ssh-agent did not start");
 		nanosleep(&pause, NULL);

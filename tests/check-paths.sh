@@ -31,7 +31,7 @@ builder/named.c: open realpath: user: --build-context
 builder/run.c: open: user: cbuild run --volume
 builder/shared.c: open: user: --cache-from
 builder/shared_export.c: open: user: --cache-to
-builder/ssh_agent.c: execvpe faccessat open: user: ssh-agent of PATH; own; host: /dev/null
+builder/ssh_agent.c: connect execvpe open: user: ssh-agent of PATH; own; host: /dev/null
 builder/ssh_relay.c: bind connect open: user: --ssh; own
 builder/stat_index.c: openat: own
 builder/step_copy.c: open: a parameter of this name
@@ -110,7 +110,7 @@ awk -v calls="(^|[^_A-Za-z0-9>.])($calls)[(]" '
 	}' base/*.c builder/*.c cli/*.c dockerfile-parser/*.c layers/*.c registry/*.c sandbox/*.c |
 	sort -u >"$work/found"
 sed -E 's/^([^:]*): ([^:]*):.*/\1 \2/' "$work/allowed" |
-	awk '{ for (i = 2; i <= NF; i++) print $1, $i }' | sort >"$work/listed"
+	awk '{ for (i = 2; i <= NF; i++) print $1, $i }' | sort -u >"$work/listed"
 {
 	comm -23 "$work/found" "$work/listed" |
 		sed 's/\([^ ]*\) \(.*\)/\1: calls \2(): use base\/inroot.h, or say in check-paths.sh why not/'
