@@ -15,166 +15,16 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "layers/compress.h"
 #include "layers/entry.h"
 #include "layers/media.h"
+#include "layers/tar.h"
 
 struct buf;
 struct err;
 struct root;
 struct sink;
 struct store;
-
-/* --- tar on the wire (tar_header.c, tar_sparse.c, tar_write.c, tar_read.c) --------------------- */
-
-#define TAR_BLOCK 512
-#define TAR_WHITEOUT ".wh."
-#define TAR_OPAQUE ".wh..wh..opq"
-#define TAR_XATTR_KEY "SCHILY.xattr."
-#define TAR_SPECIAL_MAX (1024 * 1024) /* bytes of one pax header or GNU long name */
-
-/* A ustar header block. Text fields that are full have no NUL. */
-struct tar_header {
-	char name[100];
-	char mode[8];
-	char uid[8];
-	char gid[8];
-	char size[12];
-	char mtime[12];
-	char checksum[8];
-	char type;
-	char link[100];
-	char magic[6];
-	char version[2];
-	char uname[32];
-	char gname[32];
-	char dev_major[8];
-	char dev_minor[8];
-	char prefix[155];
-	char rest[12];
-};
-_Static_assert(sizeof(struct tar_header) == TAR_BLOCK, "a header is one block");
-
-/* Zeros that follow size bytes of content. */
-static inline size_t tar_padding(uint64_t size)
-{
-	return (size_t)(-size & (TAR_BLOCK - 1));
-}
-
-bool tar_block_is_zero(const void *block);
-
-/* Whether the checksum is right (summed as unsigned or, as some old writers did, signed bytes). */
-bool tar_header_is_sound(const struct tar_header *header);
-
-/* A field in octal or GNU's base 256. False when it is neither, or does not fit. */
-bool tar_parse_number(const char *field, size_t size, int64_t *ret_number);
-
-/* Decimal digits and nothing else. */
-bool tar_parse_decimal(const char *text, uint64_t *ret_number);
-
-struct tar_extent {
-	uint64_t offset, len;
-};
-
-/* Where the data of a sparse file lies. */
-struct tar_sparse {
-	struct tar_extent *extents;
-	size_t n, cap;
-	size_t n_numbers;	 /* of a pax 0.0 header: offsets and lengths seen */
-	unsigned major, minor;	 /* of the pax format */
-	bool has_map, has_major; /* in the pax header; the map in any of its forms */
-	bool has_list;		 /* as one record */
-	bool has_size;
-	uint64_t size; /* apparent bytes */
-	char *name;    /* the real name; borrowed */
-};
-
-/* One more record "GNU.sparse.<key>" of a pax header. Text is borrowed. */
-int tar_sparse_record(struct tar_sparse *sparse, const char *key, char *value, struct err *err);
-
-/* Add an extent; ERR_LIMIT when there are too many. */
-int tar_sparse_add(struct tar_sparse *sparse, int64_t offset, int64_t len, struct err *err);
-
-/* Extents in order, disjoint, within the size, and together `stored` bytes; else ERR_CORRUPT. */
-int tar_sparse_check(const struct tar_sparse *sparse, uint64_t stored, struct err *err);
-
-/* The extents of an old GNU header (type 'S') or of one of its extension blocks. *ret_more says
- * whether another extension block follows. */
-int tar_sparse_old(struct tar_sparse *sparse, const void *block, bool extension, bool *ret_more,
-		   struct err *err);
-
-void tar_sparse_reset(struct tar_sparse *sparse); /* keeps its memory */
-void tar_sparse_release(struct tar_sparse *sparse);
-
-/* What a pax header says; text is borrowed from the body that was parsed. */
-struct tar_pax {
-	char *path, *link; /* NULL when absent */
-	bool has_size, has_uid, has_gid, has_mtime;
-	uint64_t size, uid, gid;
-	int64_t mtime;
-	struct xattr *xattrs; /* those that an image may have, sorted */
-	size_t n_xattrs, cap_xattrs;
-	struct tar_sparse sparse;
-};
-
-/* Parse a body, in place. ERR_CORRUPT: a bad record, a NUL in a name, a key twice. */
-int tar_pax_parse(struct tar_pax *pax, char *body, size_t len, struct err *err);
-void tar_pax_reset(struct tar_pax *pax);
-void tar_pax_release(struct tar_pax *pax);
-
-/* Whether an image may have this extended attribute: those that are the host's policy or steer
- * its overlayfs are not the image's. */
-bool xattr_is_portable(const char *name);
-
-/*
- * Normalise a name from outside into the root: "//a/./b/../c/" is "a/c", "../x" is "x". False
- * when it or one of its components is too long. `from` and `to` may be the same.
- */
-bool entry_normalise(const char *from, char to[ENTRY_PATH_MAX]);
-
-/* --- compression (compress.c, decompress.c) ---------------------------------------------------- */
-
-/*
- * A sink that compresses into next. The bytes depend on the input alone, not on `workers`
- * (threads; at least 1) nor on how the input is cut into writes. finish() passes on.
- */
-struct compressor;
-struct compressor *compressor_new(enum compression compression, unsigned workers,
-				  struct sink *next);
-struct sink *compressor_sink(struct compressor *compressor);
-void compressor_free(struct compressor *compressor);
-DEFINE_CLEANUP(struct compressor *, compressor_free)
-
-/*
- * The uncompressed bytes of a file that may be compressed with gzip, zstd, bzip2 or xz, which its
- * first bytes tell. Output that is out of all proportion to the input is ERR_LIMIT.
- */
-struct decompressor;
-
-/* Read from fd's position, or with offset >= 0 from there by pread(). `what` names the input in
- * errors. With max_bytes > 0, more output than that is ERR_LIMIT. */
-int decompressor_open(int fd, off_t offset, const char *what, uint64_t max_bytes,
-		      struct decompressor **ret_decompressor, struct err *err);
-void decompressor_free(struct decompressor *decompressor);
-DEFINE_CLEANUP(struct decompressor *, decompressor_free)
-
-/* The next bytes, valid until the next call; *ret_len is 0 at the end. */
-int decompressor_next(struct decompressor *decompressor, const unsigned char **ret_data,
-		      size_t *ret_len, struct err *err);
-
-/* Count bytes that are not in the stream but will be made from it (holes) against the limits. */
-int decompressor_charge(struct decompressor *decompressor, uint64_t bytes, struct err *err);
-
-/* Send the input, as it is, to a sink too: what was read already, and all that will be. The sink
- * is not finished. */
-int decompressor_tap(struct decompressor *decompressor, struct sink *tap, struct err *err);
-
-/* Read what is left of output and input, then the sha256 and count of all uncompressed bytes. */
-int decompressor_finish(struct decompressor *decompressor, struct digest *ret_digest,
-			uint64_t *ret_size, struct err *err);
-
-/* How the input is compressed: COMPRESSION_NONE also for bzip2 and xz when *ret_known is false. */
-enum compression decompressor_compression(const struct decompressor *decompressor,
-					  bool *ret_known);
 
 /* --- trees (tree.c) ---------------------------------------------------------------------------- */
 
@@ -332,7 +182,7 @@ int overlay_put_whiteout(int dir_fd, const char *name, const char *opaque_name);
 /* Give an open file or directory to somebody, or write down to whom. -1 with errno. */
 int owner_give(int fd, uid_t uid, gid_t gid, bool record);
 
-/* --- trees: trees/<hex>/, flat/<hex>/ (tree.c) --------------------------------------------------------------
+/* --- trees: trees/<hex>/, flat/<hex>/ (tree.c) -------------------------------------------------
  *	fs/	 the directory that overlay stacks
  *	implied	 directories that the layer's tar does not name, in order, a NUL after each path;
  *		 they exist only to hold others, and say nothing about owner, mode and times
@@ -514,7 +364,7 @@ int scratch_make(struct scratch *scratch, const char *name, char **ret_path, int
 /* Copy the trees of all layers of a root into an empty directory, one over the other. */
 int native_copy(struct root *root, int root_fd, struct err *err);
 
-/* --- diffs (diff.c, diff_removed.c) ---------------------------------------------------------------------------- */
+/* --- diffs (diff.c, diff_removed.c) ------------------------------------------------------------- */
 
 struct diff_result {
 	bool empty;
