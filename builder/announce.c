@@ -12,7 +12,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "builder/report.h"
+#include "builder/schedule.h"
 #include "builder/shared.h"
+
+#define WAIT_TOLD_MS 64	 /* the wait after which it is said that there is one */
+#define WAIT_MAX_MS  128 /* between two looks */
 
 unsigned stage_number(const struct stage *stage)
 {
@@ -35,21 +39,18 @@ void stage_transfer(void *arg, const struct transport_event *transfer)
 
 void stage_begin(struct stage *stage, const char *text)
 {
-	const struct plan *plan = stage->builder->plan;
 	struct build_event event = { .kind = BUILD_EVENT_BEGIN };
 	cleanup_free char *unnamed = NULL;
 	const char *name = stage->plan->name;
-	size_t needed = 0;
 
-	for (size_t i = 0; i < plan->n_stages; i++)
-		needed += plan->stages[i].needed;
-	if (needed == 1)
+	if (stage->builder->alone)
 		name = "";
 	else if (!name)
 		name = unnamed = xasprintf("stage-%zu", stage->plan->index);
 	snprintf(stage->name, sizeof(stage->name), "[%s%s%u/%u] %s", name, *name ? " " : "",
 		 ++stage->position, stage->count, text);
 	stage->began = clock_monotonic_ns();
+	stage->open = true;
 	explain_begin(stage, text);
 	stage_event(stage, &event);
 }
@@ -63,6 +64,8 @@ void stage_end(struct stage *stage, enum build_event_kind kind)
 
 	if (kind == BUILD_EVENT_CACHED)
 		event.text = report_current(stage)->from;
+	store_unlock(&stage->lock_fd);
+	stage->open = false;
 	stage_event(stage, &event);
 }
 
@@ -102,6 +105,45 @@ bool stage_look_up(struct stage *stage, const struct digest *key, struct step_re
 		return false;
 	explain_hit(stage, key, &ret_record->key, shared_origin(builder, key));
 	return true;
+}
+
+/* Take the lock of a key. */
+static int lock_key(struct stage *stage, const struct digest *key, struct err *err)
+{
+	struct transport_event note = {
+		.state = TRANSPORT_NOTE,
+		.text = "waiting for the same step in another stage or build",
+	};
+	unsigned ms = 1;
+
+	for (;;) {
+		if (store_lock_key(stage->builder->options->store, "steps", key, &stage->lock_fd,
+				   err) < 0)
+			return -1;
+		if (stage->lock_fd >= 0)
+			return 0;
+		if (ms == WAIT_TOLD_MS)
+			stage_transfer(stage, &note);
+		if (schedule_pause(stage->builder->schedule, ms, err) < 0)
+			return -1;
+		if (ms < WAIT_MAX_MS)
+			ms *= 2;
+	}
+}
+
+int stage_claim(struct stage *stage, const struct digest *key, bool *ret_known,
+		struct step_record *ret_record, struct err *err)
+{
+	*ret_known = stage_look_up(stage, key, ret_record);
+	if (*ret_known || stage->no_cache || stage->builder->planning)
+		return 0;
+	if (lock_key(stage, key, err) < 0)
+		return -1;
+	/* it may have been done between the look and the lock, too */
+	*ret_known = stage_look_up(stage, key, ret_record);
+	if (*ret_known)
+		store_unlock(&stage->lock_fd);
+	return 0;
 }
 
 static void unpacking(void *arg, const struct digest *diff_id, bool done)

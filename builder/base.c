@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "builder/remote.h"
+#include "builder/schedule.h"
 #include "registry/reference.h"
 
 static int pull(struct stage *stage, const struct reference *reference, struct digest *ret_id,
@@ -116,7 +117,7 @@ static int find_or_pull(struct stage *stage, const struct reference *reference,
 		(*ret_image)->platform = *platform;
 		return 0;
 	}
-	if (pull(stage, reference, ret_id, err) < 0)
+	if (schedule_work(builder->schedule, err) < 0 || pull(stage, reference, ret_id, err) < 0)
 		return -1;
 	return image_load(store, ret_id, ret_image, err);
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "builder/origin.h"
 #include "builder/remote.h"
+#include "builder/schedule.h"
 
 static int make_layer(struct stage *stage, const struct origin *origin, struct step_record *record,
 		      struct err *err)
@@ -28,6 +29,7 @@ static int make_layer(struct stage *stage, const struct origin *origin, struct s
 	struct digest content;
 	struct hasher hasher;
 	cleanup_key struct key key;
+	bool known;
 
 	key_init(&key, "context-base");
 	hasher_init(&hasher);
@@ -36,10 +38,13 @@ static int make_layer(struct stage *stage, const struct origin *origin, struct s
 	hasher_finish(&hasher, &content);
 	key_add_digest(&key, "content", &content);
 	key_finish(&key, &record->key);
-	if (stage_look_up(stage, &record->key, record) || stage->builder->planning)
+	if (stage_claim(stage, &record->key, &known, record, err) < 0)
+		return -1;
+	if (known || stage->builder->planning)
 		return 0;
 	record->created = clock_wall_ns();
-	if (copy_make_layer(copy, store, NULL, &record->layer, err) < 0)
+	if (schedule_work(stage->builder->schedule, err) < 0 ||
+	    copy_make_layer(copy, store, NULL, &record->layer, err) < 0)
 		return -1;
 	return cache_put(store, &record->key, record, key.parts, err);
 }

@@ -2,7 +2,8 @@
 /*
  * A build, from the text to the name:
  *  1. parse, plan: pure
- *  2. stages in order: each step is a key; a known key is a result, else the step is run
+ *  2. stages, those that need no other at once (schedule.c): each step is a key; a known key is a
+ *     result, else the step is run
  *  3. BuildKit's checks are run: by now every base is in the store; before 2 as well when they
  *     may fail the build
  *  4. the config is put, everything is synced, then the names change, and are synced
@@ -22,12 +23,18 @@
 #include "builder/shared.h"
 #include "dockerfile-parser/lint.h"
 #include "builder/report.h"
+#include "builder/schedule.h"
 
 void builder_event(struct builder *builder, struct build_event *event)
 {
+	schedule_lock_plan(builder->schedule);
 	event->total = builder->total;
-	if (builder->listener)
-		builder->listener(builder->arg, event);
+	schedule_unlock_plan(builder->schedule);
+	if (!builder->listener)
+		return;
+	pthread_mutex_lock(&builder->listening);
+	builder->listener(builder->arg, event);
+	pthread_mutex_unlock(&builder->listening);
 }
 
 void builder_warn(struct builder *builder, const char *format, ...)
@@ -47,39 +54,45 @@ void builder_warn(struct builder *builder, const char *format, ...)
 int builder_enter(struct builder *builder, struct err *err)
 {
 	const struct build_options *options = builder->options;
+	int status = 0;
 
 	if (rights_enter(options->store, options->isolation, err) < 0)
 		return -1;
-	if (builder->cgroup)
-		return 0;
-	return cgroup_open(options->cgroup_parent, &options->cgroup_limits, &builder->cgroup, err);
+	schedule_lock(builder->schedule);
+	if (!builder->cgroup)
+		status = cgroup_open(options->cgroup_parent, &options->cgroup_limits,
+				     &builder->cgroup, err);
+	schedule_unlock(builder->schedule);
+	return status;
+}
+
+static int open_context(struct builder *builder, struct err *err)
+{
+	const struct build_options *options = builder->options;
+
+	if (options->context_fd < 0)
+		return err_set(err, ERR_NOT_FOUND, "there is no build context to copy from");
+	if (options->context_remote)
+		return source_open_root(options->context_fd, options->context_path, options->jobs,
+					&builder->context, err);
+	if (options->ignore_text && !builder->ignore &&
+	    ignore_parse(options->ignore_name, options->ignore_text, options->ignore_len,
+			 &builder->ignore, err) < 0)
+		return -1;
+	return source_open_context(options->store, options->context_path, options->context_fd,
+				   builder->ignore, options->jobs, &builder->context, err);
 }
 
 int builder_context(struct builder *builder, struct source **ret_source, struct err *err)
 {
-	const struct build_options *options = builder->options;
+	int status = 0;
 
-	if (!builder->context) {
-		if (options->context_fd < 0)
-			return err_set(err, ERR_NOT_FOUND,
-				       "there is no build context to copy from");
-		if (options->context_remote) {
-			if (source_open_root(options->context_fd, options->context_path,
-					     options->jobs, &builder->context, err) < 0)
-				return -1;
-			*ret_source = builder->context;
-			return 0;
-		}
-		if (options->ignore_text &&
-		    ignore_parse(options->ignore_name, options->ignore_text, options->ignore_len,
-				 &builder->ignore, err) < 0)
-			return -1;
-		if (source_open_context(options->store, options->context_path, options->context_fd,
-					builder->ignore, options->jobs, &builder->context, err) < 0)
-			return -1;
-	}
+	schedule_lock(builder->schedule);
+	if (!builder->context)
+		status = open_context(builder, err);
 	*ret_source = builder->context;
-	return 0;
+	schedule_unlock(builder->schedule);
+	return status;
 }
 
 /* Each name once: the last value given. */
@@ -141,6 +154,7 @@ static int prepare(struct builder *builder, struct err *err)
 	struct build_event event = { .kind = BUILD_EVENT_PLAN };
 	bool has_epoch;
 	int64_t epoch;
+	size_t needed = 0;
 
 	if (builder_parse(builder, err) < 0 || builder_plan(builder, err) < 0 ||
 	    epoch_find(builder, &has_epoch, &epoch, err) < 0) /* said before anything is run */
@@ -149,7 +163,9 @@ static int prepare(struct builder *builder, struct err *err)
 	for (size_t i = 0; i < builder->plan->n_stages; i++) {
 		struct plan_stage *plan = &builder->plan->stages[i];
 
+		needed += plan->needed;
 		builder->stages[i].builder = builder;
+		builder->stages[i].lock_fd = -1;
 		builder->stages[i].plan = plan;
 		builder->stages[i].report = build_report_new(NULL, NULL);
 		builder->stages[i].count = 1;
@@ -158,6 +174,7 @@ static int prepare(struct builder *builder, struct err *err)
 		if (plan->needed)
 			builder->total += builder->stages[i].count;
 	}
+	builder->alone = needed == 1;
 	if (!builder->planning && builder_has_check_options(builder) && builder_lint(builder, err) < 0)
 		return -1;
 	builder_event(builder, &event);
@@ -260,6 +277,14 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 	return shared_export(builder, err);
 }
 
+void builder_init(struct builder *builder, const struct build_options *options)
+{
+	builder->options = options;
+	builder->report = build_report_new(options->context_path, options->dockerfile_path);
+	builder->schedule = schedule_new(builder);
+	pthread_mutex_init(&builder->listening, NULL);
+}
+
 void builder_release(struct builder *builder)
 {
 	for (size_t i = 0; builder->stages && i < builder->plan->n_stages; i++) {
@@ -287,18 +312,12 @@ void builder_release(struct builder *builder)
 	lint_free(builder->lint);
 	plan_free(builder->plan);
 	dockerfile_free(builder->dockerfile);
+	schedule_free(builder->schedule);
+	pthread_mutex_destroy(&builder->listening);
 }
 
-/* In the order of the file: what a stage reads stands above it. */
-static int build_stages(struct builder *builder, struct err *err)
-{
-	for (size_t i = 0; i <= builder->plan->target; i++)
-		if (builder->plan->stages[i].needed && stage_require(builder, i, err) < 0)
-			return -1;
-	return 0;
-}
-
-static void announce_failure(struct builder *builder, const struct err *err)
+/* The steps that were under way; the one that the error is of comes last. */
+static void announce_failure(struct builder *builder, struct stage *failed, const struct err *err)
 {
 	struct build_event event = {
 		.kind = BUILD_EVENT_FAILED,
@@ -306,8 +325,11 @@ static void announce_failure(struct builder *builder, const struct err *err)
 		.len = strlen(err->message),
 	};
 
-	if (builder->failed)
-		stage_event(builder->failed, &event);
+	for (size_t i = 0; i < builder->plan->n_stages; i++)
+		if (builder->stages[i].open && &builder->stages[i] != failed)
+			stage_end(&builder->stages[i], BUILD_EVENT_CANCELLED);
+	if (failed && failed->position)
+		stage_event(failed, &event);
 }
 
 /* What the checks found is said last, whether the build succeeds or not. */
@@ -324,15 +346,16 @@ static int run_stages(struct builder *builder, struct err *err)
 {
 	struct build_event event = { .kind = BUILD_EVENT_REPORT, .report = builder->report };
 	struct err late = ERR_INIT;
+	struct stage *failed;
 	int status;
 
-	status = build_stages(builder, err);
+	status = schedule_run(builder->schedule, &failed, err);
 	if (builder->context && source_save(builder->context, &late) < 0)
 		builder_warn(builder, "the context index was not saved: %s", late.message);
 	named_save(builder);
 	explain_gather(builder);
 	if (status < 0 && !builder->planning) {
-		announce_failure(builder, err);
+		announce_failure(builder, failed, err);
 		builder_lint(builder, &late);
 	}
 	if (builder->planning)
@@ -357,9 +380,7 @@ static int run(struct builder *builder, struct build_result *result, struct err 
 
 static int begin(struct builder *builder, struct build_result *result, struct err *err)
 {
-	const struct build_options *options = builder->options;
-
-	builder->report = build_report_new(options->context_path, options->dockerfile_path);
+	builder_init(builder, builder->options);
 	return run(builder, result, err);
 }
 
@@ -401,10 +422,10 @@ int build_run(const struct build_options *options, build_listener *listener, voi
 int build_plan(const struct build_options *options, struct build_report **ret_report,
 	       struct err *err)
 {
-	struct builder builder = { .options = options, .planning = true };
+	struct builder builder = { .planning = true };
 	int status;
 
-	builder.report = build_report_new(options->context_path, options->dockerfile_path);
+	builder_init(&builder, options);
 	status = prepare(&builder, err);
 	if (status == 0)
 		status = run_stages(&builder, err);

@@ -115,22 +115,23 @@ struct build_options {
 	uint64_t run_timeout_ns;	    /* of each RUN; 0: none */
 	bool allow_host_network; /* RUN --network=host whatever `network` is */
 	bool allow_insecure;	 /* RUN --security=insecure */
-	unsigned jobs;
+	unsigned jobs;		 /* stages, and threads of one stage, at once; 0 is 1 */
 	struct transport_options transport;
 };
 
 enum build_event_kind {
-	BUILD_EVENT_PLAN,     /* total: how many steps there are */
-	BUILD_EVENT_BEGIN,    /* step `step` begins; name is its text */
-	BUILD_EVENT_CACHED,   /* it was known: nothing is run; text: to which shared cache, or NULL */
-	BUILD_EVENT_DONE,     /* it ran; duration_ns */
-	BUILD_EVENT_FAILED,   /* it failed; the error follows from build_run() */
-	BUILD_EVENT_OUTPUT,   /* bytes a RUN wrote: stream 1 or 2, text, len */
-	BUILD_EVENT_TRANSFER, /* a base is fetched: `transfer` */
-	BUILD_EVENT_WARNING,  /* text */
-	BUILD_EVENT_LINT,     /* lint: what BuildKit's checks found; comes last */
-	BUILD_EVENT_EXPLAIN,  /* the step's result is not known, and why: `explained` */
-	BUILD_EVENT_REPORT,   /* all steps are done: `report` */
+	BUILD_EVENT_PLAN,      /* total: how many steps there are */
+	BUILD_EVENT_BEGIN,     /* step `step` begins; name is its text */
+	BUILD_EVENT_CACHED,    /* it was known: nothing is run; text: to which shared cache, or NULL */
+	BUILD_EVENT_DONE,      /* it ran; duration_ns */
+	BUILD_EVENT_CANCELLED, /* it was ended because another one failed */
+	BUILD_EVENT_FAILED,    /* it failed; the error follows from build_run() */
+	BUILD_EVENT_OUTPUT,    /* bytes a RUN wrote: stream 1 or 2, text, len */
+	BUILD_EVENT_TRANSFER,  /* a base is fetched: `transfer` */
+	BUILD_EVENT_WARNING,   /* text */
+	BUILD_EVENT_LINT,      /* lint: what BuildKit's checks found; comes last */
+	BUILD_EVENT_EXPLAIN,   /* the step's result is not known, and why: `explained` */
+	BUILD_EVENT_REPORT,    /* all steps are done: `report` */
 };
 
 struct build_event {
@@ -148,6 +149,7 @@ struct build_event {
 	const struct build_report *report;
 };
 
+/* Events of several steps may come between each other, from several threads, one at a time. */
 typedef void build_listener(void *arg, const struct build_event *event);
 
 struct build_result {

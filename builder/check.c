@@ -204,10 +204,11 @@ static int check(struct builder *builder, const struct strv *registries,
 int build_check(const struct build_options *options, const struct strv *registries,
 		struct lint_result **ret_result, struct err *err)
 {
-	struct builder builder = { .options = options };
+	struct builder builder = { 0 };
 	int status;
 
 	*ret_result = NULL;
+	builder_init(&builder, options);
 	status = check(&builder, registries, ret_result, err);
 	builder_release(&builder);
 	return status;
@@ -215,9 +216,11 @@ int build_check(const struct build_options *options, const struct strv *registri
 
 int build_targets(const struct build_options *options, json_t **ret_targets, struct err *err)
 {
-	struct builder builder = { .options = options };
-	int status = builder_parse(&builder, err);
+	struct builder builder = { 0 };
+	int status;
 
+	builder_init(&builder, options);
+	status = builder_parse(&builder, err);
 	if (status == 0)
 		*ret_targets = outline_targets(builder.dockerfile);
 	builder_release(&builder);
@@ -246,9 +249,10 @@ static json_t *outline(const struct builder *builder)
 
 int build_outline(const struct build_options *options, json_t **ret_outline, struct err *err)
 {
-	struct builder builder = { .options = options };
+	struct builder builder = { 0 };
 	int status = -1;
 
+	builder_init(&builder, options);
 	if (builder_parse(&builder, err) == 0 && builder_plan(&builder, err) == 0) {
 		*ret_outline = outline(&builder);
 		status = 0;

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "builder/report.h"
+#include "builder/schedule.h"
 
 struct step_report *report_current(const struct stage *stage)
 {
@@ -136,7 +137,7 @@ void explain_save(struct builder *builder)
 		char label[STAGE_LABEL_MAX];
 		const char *name;
 
-		if (!builder->stages[i].done)
+		if (!schedule_is_done(builder->schedule, i))
 			continue;
 		stage_label(&builder->stages[i], label, &name);
 		strv_add(&complete, name);

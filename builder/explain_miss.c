@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "builder/report.h"
+#include "builder/schedule.h"
 
 /* --- the earlier record of a step ------------------------------------------------------------- */
 
@@ -21,10 +22,12 @@ static const struct build_report *earlier_report(struct builder *builder)
 	const struct build_options *options = builder->options;
 	struct err ignored = ERR_INIT;
 
+	schedule_lock(builder->schedule);
 	if (!builder->earlier_read)
 		report_read(options->store, options->context_path, options->dockerfile_path,
 			    &builder->earlier, &ignored);
 	builder->earlier_read = true;
+	schedule_unlock(builder->schedule);
 	return builder->earlier;
 }
 
@@ -257,7 +260,8 @@ static bool explain_mount(struct miss *miss, const json_t *old, const struct cha
 	if (strncmp(part->new, "from=", 5) || digest_parse(part->new + 5, &key, &ignored) < 0)
 		return false;
 	for (size_t i = 0; i < builder->plan->n_stages; i++) {
-		if (!builder->stages[i].done || !digest_equal(&builder->stages[i].key, &key))
+		if (!schedule_is_done(builder->schedule, i) ||
+		    !digest_equal(&builder->stages[i].key, &key))
 			continue;
 		explain_stage(&builder->stages[i], changes);
 		return true;

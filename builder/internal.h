@@ -7,6 +7,7 @@
  * plan, keys, cache, stages, steps.
  */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,6 +29,7 @@ struct arena;
 struct err;
 struct lint_result;
 struct reference;
+struct schedule;
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -104,6 +106,8 @@ void plan_use_contexts(struct plan *plan, const struct named_list *contexts);
 
 /* The name of a stage above that line that is like this one, or NULL. */
 const char *plan_near_stage(const struct plan *plan, const char *name, unsigned line);
+/* An ONBUILD trigger is a step of that stage as well: what it reads is needed from now on. */
+void plan_need(struct plan *plan, size_t index, const struct instruction *trigger);
 
 /* The stage that a --from or from= means when used in stage `before`: by name or number, only
  * earlier ones. False when it names none (then it is an image). */
@@ -158,10 +162,18 @@ int cache_get_parts(struct store *store, const struct digest *key, json_t **ret_
 
 /* --- stage.c, build.c: the state of a build */
 
+enum stage_state {
+	STAGE_IDLE,
+	STAGE_TAKEN, /* by a thread that builds it */
+	STAGE_DONE,
+};
+
+/* Belongs to the thread that builds it, and when it is done to all, who only read it. */
 struct stage {
 	struct builder *builder;
 	const struct plan_stage *plan;
-	bool started, done;
+	enum stage_state state; /* this and numbered are the schedule's */
+	bool numbered;		/* FROM is loaded, or a stage, and all steps are counted */
 	struct image *image; /* as built so far */
 	struct strv env;     /* of RUN and of expansion: the image's, then ENV and ARG as they come;
 			      * the last writer of a name wins */
@@ -177,6 +189,8 @@ struct stage {
 	unsigned count;	     /* steps in all */
 	char name[512];	     /* of the step under way, */
 	uint64_t began;	     /* and when that was */
+	bool open;	     /* it was begun, and has not ended */
+	int lock_fd;	     /* of its key, -1 for none: nobody else runs the same step meanwhile */
 	unsigned executed, cached;
 	struct build_report *report; /* its steps so far */
 	struct root *root;   /* stage_root()'s, grown as layers come */
@@ -189,26 +203,32 @@ struct stage {
 	size_t n_costs, cap_costs;
 };
 
+/*
+ * What is set before the stages are built does not change. The rest is guarded as it says; the
+ * locks are the schedule's.
+ */
 struct builder {
 	const struct build_options *options;
 	build_listener *listener;
 	void *arg;
+	pthread_mutex_t listening; /* held while the listener is called */
+	struct schedule *schedule;
 	struct dockerfile *dockerfile;
 	struct plan *plan;
 	struct ignore *ignore;
-	struct cgroup *cgroup;	/* of RUN, opened when first needed */
-	struct source *context; /* opened when first needed */
-	struct named_list *named;
-	struct stage *stages;	/* one per stage of the plan */
-	struct ssh_agent *agents; /* that were started for --ssh */
+	struct cgroup *cgroup;	  /* of RUN, opened when first needed, under schedule_lock() */
+	struct source *context;	  /* opened when first needed, under schedule_lock() */
+	struct named_list *named; /* what they hold, too */
+	struct stage *stages;	  /* one per stage of the plan */
+	bool alone;		  /* there is one stage, which needs no name */
+	struct ssh_agent *agents; /* that were started for --ssh, under schedule_lock() */
 	struct strv build_args;	  /* options', each name once */
-	unsigned total;		  /* steps of all stages that are needed */
-	unsigned numbered;	  /* of them, those whose stages have their numbers */
-	struct stage *failed;	  /* whose step the error is */
+	unsigned total;		  /* steps of all stages that are needed: schedule_lock_plan() */
+	unsigned numbered; /* of them, those that have their numbers: schedule_begin_turn() */
 	struct lint_result *lint; /* of the last builder_lint() */
 	bool planning;		     /* keys only: nothing is run, fetched or kept */
 	struct build_report *report; /* of this build; filled when the stages are done */
-	struct build_report *earlier; /* of the last one, once it was read */
+	struct build_report *earlier; /* of the last one, once it was read: schedule_lock() */
 	bool earlier_read;
 	struct strv no_cache_names; /* "--no-cache-filter NAME" for stages */
 	struct shared *shared;	    /* --cache-from; NULL for none */
@@ -218,8 +238,8 @@ struct builder {
 	atomic_bool lost; /* that happened in this build */
 };
 
-/* Build a stage to its end unless that is done. */
-int stage_require(struct builder *builder, size_t index, struct err *err);
+/* Build a stage to its end: what schedule_require() does with one that is nobody's. */
+int stage_build(struct stage *stage, struct err *err);
 
 /* The layers of the stage so far, for lookups and snapshots; stays the stage's. */
 int stage_root(struct builder *builder, struct stage *stage, struct root **ret_root,
@@ -236,6 +256,7 @@ int base_find(struct store *store, const struct reference *reference, struct dig
 /* The steps before any stage: text to tree, tree to plan. */
 int builder_parse(struct builder *builder, struct err *err);
 int builder_plan(struct builder *builder, struct err *err);
+void builder_init(struct builder *builder, const struct build_options *options);
 void builder_release(struct builder *builder);
 
 /*
@@ -271,6 +292,14 @@ unsigned stage_number(const struct stage *stage);
 
 /* The record of a key, unless --no-cache says that there is none. Damage is warned of. */
 bool stage_look_up(struct stage *stage, const struct digest *key, struct step_record *ret_record);
+
+/*
+ * The same for a key whose step is run when it is not known (in a plan, it is only looked up).
+ * Then it is this stage's up to the end of the step: whoever else wants the same result, in this
+ * build or in another one, waits for it, and finds the record.
+ */
+int stage_claim(struct stage *stage, const struct digest *key, bool *ret_known,
+		struct step_record *ret_record, struct err *err);
 
 void builder_warn(struct builder *builder, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

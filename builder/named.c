@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "builder/origin.h"
 #include "builder/remote.h"
+#include "builder/schedule.h"
 #include "registry/reference.h"
 
 #define NAMED_MAX 1000
@@ -299,7 +300,16 @@ static int open_source(struct stage *stage, struct named *named, struct err *err
 
 int named_tree(struct stage *stage, struct named *named, struct origin *origin, struct err *err)
 {
-	if (!named->source && open_source(stage, named, err) < 0)
+	struct builder *builder = stage->builder;
+	int status = 0;
+
+	if (named->kind == NAMED_REMOTE && schedule_work(builder->schedule, err) < 0)
+		return -1;
+	schedule_lock(builder->schedule);
+	if (!named->source)
+		status = open_source(stage, named, err);
+	schedule_unlock(builder->schedule);
+	if (status < 0)
 		return err_wrap(err, "the context %s", named->name);
 	digest_of(named->value, strlen(named->value), &origin->key);
 	origin->what = named->name;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "builder/schedule.h"
 #include "sandbox/sandbox.h"
 
 static int find_named(struct stage *stage, struct named *named, struct range where,
@@ -38,7 +39,7 @@ int origin_find(struct stage *stage, const char *name, struct range where, struc
 					"--from takes the name or number of a stage, or an image; "
 					"variables are not expanded in it");
 	if (plan_find_stage(builder->plan, name, stage->plan->index, &index)) {
-		if (stage_require(builder, index, err) < 0)
+		if (schedule_require(builder->schedule, index, err) < 0)
 			return -1;
 		origin->image = builder->stages[index].image;
 		origin->key = builder->stages[index].key;

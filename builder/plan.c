@@ -203,27 +203,42 @@ static void need_mount(struct plan *plan, size_t before, const struct flag *flag
 			need(plan, before, options[i].value);
 }
 
-static void mark_needed(struct plan *plan)
+/* What an instruction of a stage reads. */
+static void need_step(struct plan *plan, size_t index, const struct instruction *step)
 {
-	plan->stages[plan->target].needed = true;
-	for (size_t i = plan->target + 1; i-- > 0;) {
+	for (size_t i = 0; i < step->n_flags; i++) {
+		if (!strcmp(step->flags[i].name, "from"))
+			need(plan, index, step->flags[i].value);
+		else if (!strcmp(step->flags[i].name, "mount"))
+			need_mount(plan, index, &step->flags[i]);
+	}
+}
+
+/* What the stages up to `last` that are needed need: all of it stands above them. */
+static void need_above(struct plan *plan, size_t last)
+{
+	for (size_t i = last + 1; i-- > 0;) {
 		struct plan_stage *stage = &plan->stages[i];
 
 		if (!stage->needed)
 			continue;
 		if (stage->base == STAGE_BASE_STAGE)
 			plan->stages[stage->base_stage].needed = true;
-		for (size_t k = 0; k < stage->n_steps; k++) {
-			const struct instruction *step = &stage->steps[k];
-
-			for (size_t f = 0; f < step->n_flags; f++) {
-				if (!strcmp(step->flags[f].name, "from"))
-					need(plan, i, step->flags[f].value);
-				else if (!strcmp(step->flags[f].name, "mount"))
-					need_mount(plan, i, &step->flags[f]);
-			}
-		}
+		for (size_t k = 0; k < stage->n_steps; k++)
+			need_step(plan, i, &stage->steps[k]);
 	}
+}
+
+static void mark_needed(struct plan *plan)
+{
+	plan->stages[plan->target].needed = true;
+	need_above(plan, plan->target);
+}
+
+void plan_need(struct plan *plan, size_t index, const struct instruction *trigger)
+{
+	need_step(plan, index, trigger);
+	need_above(plan, index);
 }
 
 void plan_use_contexts(struct plan *plan, const struct named_list *contexts)

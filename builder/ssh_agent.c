@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "builder/schedule.h"
 
 #define START_NS UINT64_C(5000000000)
 
@@ -164,15 +165,11 @@ static int start(struct builder *builder, struct ssh_agent *agent, struct err *e
 	return child_call(add_keys, agent, NULL, 0, err);
 }
 
-int ssh_agent_socket(struct builder *builder, const struct build_ssh *ssh, const char **ret_path,
-		     struct err *err)
+static int find_or_start(struct builder *builder, const struct build_ssh *ssh,
+			 const char **ret_path, struct err *err)
 {
 	struct ssh_agent *agent = builder->agents;
 
-	if (ssh->socket) {
-		*ret_path = ssh->socket;
-		return 0;
-	}
 	while (agent && agent->ssh != ssh)
 		agent = agent->next;
 	if (!agent) {
@@ -185,6 +182,21 @@ int ssh_agent_socket(struct builder *builder, const struct build_ssh *ssh, const
 	}
 	*ret_path = agent->path;
 	return 0;
+}
+
+int ssh_agent_socket(struct builder *builder, const struct build_ssh *ssh, const char **ret_path,
+		     struct err *err)
+{
+	int status;
+
+	if (ssh->socket) {
+		*ret_path = ssh->socket;
+		return 0;
+	}
+	schedule_lock(builder->schedule);
+	status = find_or_start(builder, ssh, ret_path, err);
+	schedule_unlock(builder->schedule);
+	return status;
 }
 
 void ssh_agents_free(struct builder *builder)

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "builder/origin.h"
 #include "builder/remote.h"
+#include "builder/schedule.h"
 
 #define HISTORY_COMMENT "cbuild.dockerfile.v1"
 
@@ -43,26 +44,43 @@ static void point_at_base(struct instruction *instruction, struct range range)
 		instruction->heredocs[i].range = range;
 }
 
-/* ONBUILD triggers of the base are steps as if they stood after FROM; the child does not keep them.
- */
+/* The texts of ONBUILD that a stage of this file gives to those that stand on it. */
+static void triggers_of(const struct stage *base, struct strv *ret_texts)
+{
+	if (base->plan->replaced) {
+		strv_extend(ret_texts, &base->image->on_build);
+		return;
+	}
+	for (size_t i = 0; i < base->plan->n_steps; i++)
+		if (base->plan->steps[i].kind == INSTRUCTION_ONBUILD)
+			strv_add(ret_texts, base->plan->steps[i].trigger->text);
+}
+
+/* They are steps as if they stood after FROM. What they read is needed as well. */
 static int read_triggers(struct stage *stage, struct err *err)
 {
 	struct builder *builder = stage->builder;
+	struct strv *texts = &stage->trigger_texts;
 
-	stage->trigger_texts = stage->image->on_build;
-	stage->image->on_build = (struct strv)STRV_INIT;
-	stage->triggers = xcalloc(stage->trigger_texts.n + 1, sizeof(*stage->triggers));
-	for (size_t i = 0; i < stage->trigger_texts.n; i++) {
+	if (stage->plan->base == STAGE_BASE_STAGE)
+		triggers_of(&builder->stages[stage->plan->base_stage], texts);
+	else if (!stage->plan->replaced)
+		strv_extend(texts, &stage->image->on_build);
+	stage->triggers = xcalloc(texts->n + 1, sizeof(*stage->triggers));
+	for (size_t i = 0; i < texts->n; i++) {
 		struct instruction *instruction;
 
-		if (dockerfile_parse_trigger(builder->dockerfile, stage->trigger_texts.v[i],
-					     &instruction, err) < 0)
+		if (dockerfile_parse_trigger(builder->dockerfile, texts->v[i], &instruction, err) <
+		    0)
 			return err_wrap(err, "ONBUILD trigger \"%s\" of the base image",
-					stage->trigger_texts.v[i]);
+					texts->v[i]);
 		point_at_base(instruction, stage->plan->from->args[0].range);
 		stage->triggers[i] = instruction;
 		stage->count += step_counts(instruction);
+		schedule_lock_plan(builder->schedule);
 		builder->total += step_counts(instruction);
+		plan_need(builder->plan, stage->plan->index, instruction);
+		schedule_unlock_plan(builder->schedule);
 	}
 	return 0;
 }
@@ -76,11 +94,12 @@ static int run_triggers(struct stage *stage, struct err *err)
 	return 0;
 }
 
-static int start_from_stage(struct builder *builder, struct stage *stage, struct err *err)
+static int start_from_stage(struct stage *stage, struct err *err)
 {
+	struct builder *builder = stage->builder;
 	struct stage *base = &builder->stages[stage->plan->base_stage];
 
-	if (stage_require(builder, base->plan->index, err) < 0)
+	if (schedule_require(builder->schedule, base->plan->index, err) < 0)
 		return -1;
 	stage->image = image_copy(base->image);
 	stage->unknown = base->unknown;
@@ -174,42 +193,99 @@ static const char *no_cache_option(const struct builder *builder, const struct s
 	return NULL;
 }
 
-static int load_base(struct stage *stage, struct err *err)
-{
-	switch (stage->plan->base) {
-	case STAGE_BASE_STAGE:
-		return 0; /* done before FROM was announced */
-	case STAGE_BASE_IMAGE:
-		return start_from_image(stage, err);
-	case STAGE_BASE_NAMED:
-		return start_from_named(stage, err);
-	case STAGE_BASE_SCRATCH:
-		break;
-	}
-	start_from_scratch(stage);
-	return 0;
-}
-
-static int start(struct builder *builder, struct stage *stage, struct err *err)
+static void begin_from(struct stage *stage)
 {
 	cleanup_free char *shown = remote_redact(base_text(stage->plan));
-	cleanup_free char *text = NULL;
+	cleanup_free char *text = xasprintf("FROM %s", shown);
 
-	stage->no_cache = no_cache_option(builder, stage);
-	if (stage->plan->base == STAGE_BASE_STAGE && start_from_stage(builder, stage, err) < 0)
-		return -1;
-	text = xasprintf("FROM %s", shown);
-	stage->first = builder->numbered + 1;
 	stage_begin(stage, text);
-	if (load_base(stage, err) < 0 || (!stage->plan->replaced && read_triggers(stage, err) < 0))
-		return -1;
-	builder->numbered += stage->count;
+}
+
+/* The image is there. What runs the triggers does not hand them on. */
+static void end_from(struct stage *stage)
+{
+	cleanup_free char *shown = remote_redact(base_text(stage->plan));
+
+	if (!stage->plan->replaced)
+		strv_release(&stage->image->on_build);
 	if (!env_get(&stage->image->env, "PATH")) {
 		env_set(&stage->image->env, "PATH", DEFAULT_PATH);
 		env_set(&stage->env, "PATH", DEFAULT_PATH);
 	}
 	explain_base(stage, shown);
 	stage_end(stage, BUILD_EVENT_DONE);
+}
+
+static int load_base(struct stage *stage, struct err *err)
+{
+	switch (stage->plan->base) {
+	case STAGE_BASE_IMAGE:
+		return start_from_image(stage, err);
+	case STAGE_BASE_NAMED:
+		return start_from_named(stage, err);
+	default:
+		start_from_scratch(stage);
+		return 0;
+	}
+}
+
+/* In turn: number the steps, for which the base must be known unless it is a stage. */
+static int number_steps(struct stage *stage, struct err *err)
+{
+	struct builder *builder = stage->builder;
+	bool own = stage->plan->base != STAGE_BASE_STAGE;
+
+	stage->no_cache = no_cache_option(builder, stage);
+	stage->first = builder->numbered + 1;
+	if (own) {
+		begin_from(stage);
+		if (load_base(stage, err) < 0)
+			return -1;
+	}
+	if (read_triggers(stage, err) < 0)
+		return -1;
+	builder->numbered += stage->count;
+	if (own)
+		end_from(stage);
+	return 0;
+}
+
+/* Stages that nothing needed before the triggers of this one were read have their turn with it. */
+static int take_turn(struct stage *stage, struct err *err)
+{
+	struct builder *builder = stage->builder;
+
+	if (stage->numbered)
+		return 0;
+	if (schedule_begin_turn(builder->schedule, stage, err) < 0 || number_steps(stage, err) < 0)
+		return -1;
+	for (size_t i = 0; i < stage->plan->index; i++) {
+		struct stage *other = &builder->stages[i];
+
+		if (!builder->plan->stages[i].needed || other->numbered)
+			continue;
+		schedule_lock_plan(builder->schedule);
+		builder->total += other->count;
+		schedule_unlock_plan(builder->schedule);
+		if (number_steps(other, err) < 0)
+			return -1;
+		schedule_end_turn(builder->schedule, other);
+		i = SIZE_MAX; /* its triggers may need what stands above it: from the beginning */
+	}
+	schedule_end_turn(builder->schedule, stage);
+	return 0;
+}
+
+static int start(struct stage *stage, struct err *err)
+{
+	if (take_turn(stage, err) < 0)
+		return -1;
+	if (stage->plan->base == STAGE_BASE_STAGE) {
+		if (start_from_stage(stage, err) < 0)
+			return -1;
+		begin_from(stage);
+		end_from(stage);
+	}
 	return run_triggers(stage, err);
 }
 
@@ -228,35 +304,22 @@ static int apply(struct builder *builder, struct stage *stage,
 	return 0;
 }
 
-static int build(struct builder *builder, struct stage *stage, struct err *err)
+static int build(struct stage *stage, struct err *err)
 {
-	if (start(builder, stage, err) < 0)
+	if (start(stage, err) < 0)
 		return -1;
 	for (size_t i = 0; i < stage->plan->n_steps; i++)
-		if (apply(builder, stage, &stage->plan->steps[i], err) < 0)
+		if (apply(stage->builder, stage, &stage->plan->steps[i], err) < 0)
 			return -1;
 	return 0;
 }
 
-int stage_require(struct builder *builder, size_t index, struct err *err)
+int stage_build(struct stage *stage, struct err *err)
 {
-	struct stage *stage = &builder->stages[index];
+	int status = build(stage, err);
 
-	if (stage->done)
-		return 0;
-	if (stage->started)
-		return dockerfile_error(builder->dockerfile, stage->plan->from->range, ERR_INVALID,
-					err, "the stage depends on itself");
-	stage->started = true;
-	if (!stage->plan->needed)
-		builder->total += stage->count;
-	if (build(builder, stage, err) < 0) {
-		if (!builder->failed && stage->position)
-			builder->failed = stage;
-		return -1;
-	}
-	stage->done = true;
-	return 0;
+	store_unlock(&stage->lock_fd);
+	return status;
 }
 
 int stage_root(struct builder *builder, struct stage *stage, struct root **ret_root,

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "builder/origin.h"
+#include "builder/schedule.h"
 
 /* --- keys */
 
@@ -121,6 +122,8 @@ static int fetch_remotes(struct copy_step *step, struct err *err)
 {
 	struct copy_words *words = &step->words;
 
+	if (words->n_remotes && schedule_work(step->builder->schedule, err) < 0)
+		return -1;
 	for (size_t i = 0; i < words->n_remotes; i++) {
 		const struct fetch fetch = {
 			.options = step->builder->options,
@@ -163,13 +166,16 @@ static int run_copy(struct copy_step *step, struct err *err)
 	key_common(&key, step->stage, &step->words, &step->request);
 	key_add_digest(&key, "content", &content);
 	key_finish(&key, &step->key);
-	step->known = stage_look_up(step->stage, &step->key, &step->record);
+	if (stage_claim(step->stage, &step->key, &step->known, &step->record, err) < 0)
+		return -1;
 	if (step->known)
 		return 0;
 	explain_miss(step->stage, &key, &step->key, (const struct copy *const[]){ copy }, 1);
 	if (step->builder->planning)
 		return 0;
 	step->record.created = clock_wall_ns();
+	if (schedule_work(step->builder->schedule, err) < 0)
+		return -1;
 	if (step->words.has_checksum && fetch_remotes(step, err) < 0)
 		return -1;
 	if (make_layer(step, copy, &why) < 0)
@@ -204,6 +210,8 @@ static int run_quick(struct copy_step *step, const struct digest *from, const ch
 		explain_miss_from(step->stage, &key, &quick, name);
 		return 0;
 	}
+	if (schedule_work(step->builder->schedule, err) < 0)
+		return -1;
 	if (open(step, arg, &why) < 0)
 		return point_at(step, 0, &why, err);
 	if (run_copy(step, err) < 0)

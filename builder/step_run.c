@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "builder/mount.h"
 #include "builder/run_end.h"
+#include "builder/schedule.h"
 #include "sandbox/sandbox.h"
 
 #define SCRIPT_DIR "/dev/pipes/"
@@ -297,6 +298,7 @@ static int run_in(struct run_step *step, const struct snapshot *snapshot, int ro
 	unsigned uid = 0, gid = 0;
 	size_t n_groups = 0;
 	struct sandbox_spec spec;
+	int status;
 
 	if (stage_root(step->builder, step->stage, &root, err) < 0 ||
 	    owner_resolve(root, *image->user ? image->user : "0", true, &uid, &gid, err) < 0 ||
@@ -331,10 +333,13 @@ static int run_in(struct run_step *step, const struct snapshot *snapshot, int ro
 		.resolv_conf = options->resolv_conf,
 		.extra_hosts = options->extra_hosts,
 		.stdin_fd = -1,
+		.cancel = schedule_begin_sandbox(step->builder->schedule),
 		.output = forward_output,
 		.output_arg = step->stage,
 	};
-	return sandbox_run(&spec, result, err);
+	status = sandbox_run(&spec, result, err);
+	schedule_end_sandbox(step->builder->schedule);
+	return status;
 }
 
 static int execute(struct run_step *step, struct err *err)
@@ -385,12 +390,14 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 		return -1;
 	if (!stage->no_cache) /* and then for what follows in the stage as well */
 		stage->no_cache = step_mounts_no_cache(&step->mounts);
-	known = stage_look_up(stage, &digest, &step->record);
+	if (stage_claim(stage, &digest, &known, &step->record, err) < 0)
+		return -1;
 	if (!known)
 		explain_miss(stage, &key, &digest, copies,
 			     step_mounts_copies(&step->mounts, copies));
 	if (!known && !builder->planning) {
-		if (step_mounts_open(&step->mounts, err) < 0)
+		if (schedule_work(builder->schedule, err) < 0 ||
+		    step_mounts_open(&step->mounts, err) < 0)
 			return -1;
 		if (execute(step, &why) < 0) {
 			dockerfile_error(builder->dockerfile, step->instruction->range, why.kind,

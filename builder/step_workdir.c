@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "builder/assembly.h"
+#include "builder/schedule.h"
 #include "builder/selection.h"
 
 DEFINE_CLEANUP(struct arena *, arena_free)
@@ -92,10 +93,13 @@ int step_workdir(struct builder *builder, struct stage *stage,
 	key_add(&key, "path", path);
 	key_add(&key, "user", stage->image->user);
 	key_finish(&key, &digest);
-	known = stage_look_up(stage, &digest, &record);
+	if (stage_claim(stage, &digest, &known, &record, err) < 0)
+		return -1;
 	if (!known)
 		explain_miss(stage, &key, &digest, NULL, 0);
 	if (!known && !builder->planning) {
+		if (schedule_work(builder->schedule, err) < 0)
+			return -1;
 		record.key = digest;
 		record.created = clock_wall_ns();
 		if (make(builder, stage, path, &record, &why) < 0)

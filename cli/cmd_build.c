@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
-	const char *call, *format, *sync, *epoch, *isolation;
+	const char *call, *format, *sync, *epoch, *isolation, *jobs;
 	struct strv no_cache_filter, cache_from, cache_to;
 	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain, rewrite_timestamp;
 	struct grant_flags grants;
@@ -90,6 +91,24 @@ static int parse_progress(struct cli *cli, const struct build_flags *flags,
 	return 0;
 }
 
+#define JOBS_MAX 1024
+
+static int parse_jobs(struct cli *cli, const char *text, unsigned *ret_jobs, struct err *err)
+{
+	unsigned long jobs;
+	char *end;
+
+	*ret_jobs = pool_processors();
+	if (!text)
+		return 0;
+	jobs = strtoul(text, &end, 10);
+	if (!isdigit((unsigned char)*text) || *end || !jobs || jobs > JOBS_MAX)
+		return cli_usage(cli, err, "--jobs: expected a number from 1 to %d, got \"%s\"",
+				 JOBS_MAX, text);
+	*ret_jobs = (unsigned)jobs;
+	return 0;
+}
+
 /* --build-arg NAME takes the value of the environment; without one there it is not given. */
 static int parse_args(struct cli *cli, const struct strv *given, struct strv *ret_args,
 		      struct err *err)
@@ -142,6 +161,7 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 	    cli_isolation(cli, flags->isolation, &options->isolation, err) < 0 ||
 	    parse_pull(cli, flags->pull, &options->pull, err) < 0 ||
 	    parse_sync(cli, flags->sync, &options->no_sync, err) < 0 ||
+	    parse_jobs(cli, flags->jobs, &options->jobs, err) < 0 ||
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
 	    cli_hosts(cli, &flags->add_hosts, &things->hosts, err) < 0 ||
 	    grants_parse(cli, &flags->grants, &things->grants, err) < 0 ||
@@ -173,7 +193,6 @@ static int fill_options(struct cli *cli, const struct build_flags *flags,
 	options->explain = flags->explain;
 	options->target = flags->target;
 	options->extra_hosts = things->hosts;
-	options->jobs = pool_processors();
 	options->transport = cli_transport(cli);
 	options->transport.authfile = flags->authfile;
 	options->transport.insecure = !flags->tls_verify;
@@ -325,6 +344,8 @@ static int run_command(struct cli *cli, int argc, char **argv, build_function *f
 		  "take results of steps from a shared cache: registry or local (repeatable)" },
 		{ "cache-to", 0, OPT_LIST, &flags.cache_to, "type=TYPE,...",
 		  "give them to one: registry, local or inline (repeatable)" },
+		{ "jobs", 0, OPT_STRING, &flags.jobs, "N",
+		  "stages to build at once (default: the number of processors)" },
 		{ "explain", 0, OPT_BOOL, &flags.explain, NULL, "say why each step runs" },
 		{ "pull", 0, OPT_OPTIONAL, &flags.pull, "WHEN",
 		  "fetch bases: always (bare --pull), missing (default), newer or never" },

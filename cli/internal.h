@@ -149,12 +149,14 @@ enum progress_mode {
 	PROGRESS_QUIET,
 };
 
+struct progress_step;
+
 struct progress {
 	enum progress_mode mode;
-	uint64_t began; /* monotonic ns */
-	unsigned step;	/* that the transfer being shown belongs to, or 0 */
-	bool line_open;
-	struct buf *lines;  /* output of the step under way, shown again when it fails quietly */
+	struct progress_step *steps; /* under way */
+	size_t n_steps, cap_steps;
+	unsigned step;	    /* that the transfer being shown belongs to, or 0 */
+	bool line_open;	    /* output without a newline is on the terminal */
 	uint64_t noted;	    /* when a transfer was last shown */
 	struct digest last; /* blob that was shown last */
 };

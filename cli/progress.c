@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Plain progress, in the manner of docker's --progress=plain: "#3 [2/4] RUN make", output lines
- * behind "#3 0.512 ", then "#3 DONE 0.8s" or "#3 CACHED". Quiet mode keeps the last output of the
- * step under way and shows it when the step fails.
+ * behind "#3 0.512 ", then "#3 DONE 0.8s" or "#3 CACHED". While several steps are under way only
+ * whole lines are shown, so that no line holds output of two; one alone is shown as it comes. Quiet
+ * mode keeps the last output of each step and shows that of the one that fails.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,20 +14,59 @@
 #include "cli/internal.h"
 
 #define KEPT_MAX	  (64 * 1024)	/* bytes of output kept in quiet mode */
+#define LINE_MAX_BYTES	  (16 * 1024)	/* of a line that waits for its end */
 #define TRANSFER_EVERY_NS 1000000000ULL /* between two lines about one blob */
+
+struct progress_step {
+	unsigned number;
+	uint64_t began;	 /* monotonic ns */
+	struct buf text; /* plain: a line without its end; quiet: the last output */
+};
 
 void progress_init(struct progress *progress, enum progress_mode mode)
 {
-	*progress = (struct progress){ .mode = mode, .began = clock_monotonic_ns() };
-	progress->lines = xmalloc(sizeof(*progress->lines));
-	buf_init(progress->lines, KEPT_MAX);
+	*progress = (struct progress){ .mode = mode };
 }
 
 void progress_release(struct progress *progress)
 {
-	buf_release(progress->lines);
-	free(progress->lines);
+	for (size_t i = 0; i < progress->n_steps; i++)
+		buf_release(&progress->steps[i].text);
+	free(progress->steps);
 }
+
+/* --- steps under way -------------------------------------------------------------------------- */
+
+static struct progress_step *find_step(struct progress *progress, unsigned number)
+{
+	for (size_t i = 0; i < progress->n_steps; i++)
+		if (progress->steps[i].number == number)
+			return &progress->steps[i];
+	return NULL;
+}
+
+static void begin_step(struct progress *progress, unsigned number)
+{
+	struct progress_step *step;
+
+	progress->steps = grow_vector(progress->steps, progress->n_steps, &progress->cap_steps,
+				      sizeof(*progress->steps));
+	step = &progress->steps[progress->n_steps++];
+	*step = (struct progress_step){ .number = number, .began = clock_monotonic_ns() };
+	buf_init(&step->text, progress->mode == PROGRESS_QUIET ? KEPT_MAX : LINE_MAX_BYTES);
+}
+
+static void end_step(struct progress *progress, unsigned number)
+{
+	struct progress_step *step = find_step(progress, number);
+
+	if (!step)
+		return;
+	buf_release(&step->text);
+	*step = progress->steps[--progress->n_steps];
+}
+
+/* --- output ----------------------------------------------------------------------------------- */
 
 static void close_line(struct progress *progress)
 {
@@ -35,23 +75,48 @@ static void close_line(struct progress *progress)
 	progress->line_open = false;
 }
 
+/* Some of a line, or with what was kept of it, the whole. */
+static void print_output(struct progress *progress, struct progress_step *step, const char *text,
+			 size_t len)
+{
+	if (!progress->line_open)
+		fprintf(stderr, "#%u %.3f ", step->number,
+			(double)(clock_monotonic_ns() - step->began) / 1e9);
+	text_print_safe(step->text.data, step->text.len);
+	text_print_safe(text, len);
+	buf_clear(&step->text);
+	progress->line_open = true;
+}
+
+/* What is left when the step ends. */
+static void flush_output(struct progress *progress, unsigned number)
+{
+	struct progress_step *step = find_step(progress, number);
+
+	if (step && step->text.len)
+		print_output(progress, step, "", 0);
+	close_line(progress);
+}
+
 static void output_plain(struct progress *progress, const struct build_event *event)
 {
+	struct progress_step *step = find_step(progress, event->step);
 	const char *text = event->text;
 	size_t left = event->len;
 
-	while (left > 0) {
+	while (step && left > 0) {
 		const char *newline = memchr(text, '\n', left);
 		size_t len = newline ? (size_t)(newline - text) : left;
 
-		if (!progress->line_open)
-			fprintf(stderr, "#%u %.3f ", event->step,
-				(double)(clock_monotonic_ns() - progress->began) / 1e9);
-		text_print_safe(text, len);
-		progress->line_open = true;
+		if (!newline && progress->n_steps > 1 && step->text.len + len <= LINE_MAX_BYTES) {
+			buf_add(&step->text, text, len);
+			return;
+		}
+		print_output(progress, step, text, len);
+		if (newline || progress->n_steps > 1)
+			close_line(progress);
 		if (!newline)
 			return;
-		close_line(progress);
 		text += len + 1;
 		left -= len + 1;
 	}
@@ -59,11 +124,22 @@ static void output_plain(struct progress *progress, const struct build_event *ev
 
 static void output_kept(struct progress *progress, const struct build_event *event)
 {
+	struct progress_step *step = find_step(progress, event->step);
 	size_t len = event->len < KEPT_MAX ? event->len : KEPT_MAX;
 
-	if (progress->lines->len + len > KEPT_MAX)
-		buf_clear(progress->lines);
-	buf_add(progress->lines, event->text + event->len - len, len);
+	if (!step)
+		return;
+	if (step->text.len + len > KEPT_MAX)
+		buf_clear(&step->text);
+	buf_add(&step->text, event->text + event->len - len, len);
+}
+
+static void show_kept(struct progress *progress, unsigned number)
+{
+	const struct progress_step *step = find_step(progress, number);
+
+	if (step)
+		text_print_safe(step->text.data, step->text.len);
 }
 
 /* The first line of a step's text: heredoc bodies are not repeated. */
@@ -98,28 +174,10 @@ static void print_reason(struct progress *progress, const struct build_event *ev
 	fputc('\n', stderr);
 }
 
-void progress_build(void *arg, const struct build_event *event)
+static void show_plain(struct progress *progress, const struct build_event *event)
 {
-	struct progress *progress = arg;
-	bool quiet = progress->mode == PROGRESS_QUIET;
-
-	if (event->kind == BUILD_EVENT_OUTPUT && quiet) {
-		output_kept(progress, event);
-		return;
-	}
-	if (event->kind == BUILD_EVENT_FAILED && quiet)
-		text_print_safe(progress->lines->data, progress->lines->len);
-	if (event->kind == BUILD_EVENT_BEGIN)
-		buf_clear(progress->lines);
-	if (event->kind == BUILD_EVENT_EXPLAIN)
-		print_reason(progress, event);
-	if (quiet)
-		return;
-	if (event->kind != BUILD_EVENT_OUTPUT)
-		close_line(progress);
 	switch (event->kind) {
 	case BUILD_EVENT_BEGIN:
-		progress->began = clock_monotonic_ns();
 		fprintf(stderr, "#%u ", event->step);
 		print_name(event->name);
 		fputc('\n', stderr);
@@ -135,6 +193,9 @@ void progress_build(void *arg, const struct build_event *event)
 		break;
 	case BUILD_EVENT_DONE:
 		fprintf(stderr, "#%u DONE %.1fs\n", event->step, (double)event->duration_ns / 1e9);
+		break;
+	case BUILD_EVENT_CANCELLED:
+		fprintf(stderr, "#%u CANCELED\n", event->step);
 		break;
 	case BUILD_EVENT_FAILED:
 		fprintf(stderr, "#%u ERROR\n", event->step);
@@ -160,6 +221,35 @@ void progress_build(void *arg, const struct build_event *event)
 	case BUILD_EVENT_PLAN:
 		break;
 	}
+}
+
+static bool is_end(enum build_event_kind kind)
+{
+	return kind == BUILD_EVENT_CACHED || kind == BUILD_EVENT_DONE ||
+	       kind == BUILD_EVENT_CANCELLED || kind == BUILD_EVENT_FAILED;
+}
+
+void progress_build(void *arg, const struct build_event *event)
+{
+	struct progress *progress = arg;
+	bool quiet = progress->mode == PROGRESS_QUIET;
+
+	if (event->kind == BUILD_EVENT_BEGIN)
+		begin_step(progress, event->step);
+	if (quiet && event->kind == BUILD_EVENT_OUTPUT)
+		output_kept(progress, event);
+	if (quiet && event->kind == BUILD_EVENT_FAILED)
+		show_kept(progress, event->step);
+	if (event->kind == BUILD_EVENT_EXPLAIN)
+		print_reason(progress, event);
+	if (!quiet && is_end(event->kind))
+		flush_output(progress, event->step);
+	if (!quiet && event->kind != BUILD_EVENT_OUTPUT)
+		close_line(progress);
+	if (!quiet)
+		show_plain(progress, event);
+	if (is_end(event->kind))
+		end_step(progress, event->step);
 }
 
 /* The line of a transfer that a build asked for. */

@@ -94,6 +94,8 @@ void walk_free(struct walk *walk)
 
 static void cut_path(struct walk *walk, size_t len)
 {
+	if (walk->path.len == len) /* also when it is empty: then its byte is not its own */
+		return;
 	walk->path.len = len;
 	walk->path.data[len] = '\0';
 }

@@ -123,6 +123,13 @@ struct cgroup;
 
 #define SANDBOX_HOSTNAME "buildkitsandbox" /* as BuildKit's */
 
+/* How a caller ends steps that other threads run: descriptors that he makes readable, and that
+ * stay so. */
+struct sandbox_cancel {
+	int stop_fd; /* SIGTERM is passed on; ten seconds later the step is ended by force */
+	int kill_fd; /* it is ended by force */
+};
+
 struct sandbox_spec {
 	int root_fd;		   /* from overlay_mount(); used up, see sandbox_run() */
 	const char *const *argv;   /* argv[0] is looked up in PATH of env when it has no slash */
@@ -156,6 +163,7 @@ struct sandbox_spec {
 	bool all_capabilities;	 /* for privileged steps: also unconfined and without masks on
 				  * /proc and /sys; still no way to the store */
 	int stdin_fd;		 /* -1: /dev/null */
+	const struct sandbox_cancel *cancel; /* NULL: SIGINT and SIGTERM end the step */
 	sandbox_output *output;	 /* NULL: stdout and stderr are inherited (cbuild run) */
 	void *output_arg;
 };
@@ -187,7 +195,7 @@ struct sandbox_result {
  *
  * SIGINT and SIGTERM are passed on and end the step, after ten seconds or a second signal by
  * force: ERR_CANCELLED, err->exit_status 128+n. A caller who runs steps in several threads blocks
- * both in all of them: then they stay pending, and every step that runs sees them.
+ * both in all of them, takes them himself, and ends steps by spec->cancel: ERR_CANCELLED.
  */
 int sandbox_run(const struct sandbox_spec *spec, struct sandbox_result *ret_result,
 		struct err *err);

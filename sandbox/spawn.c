@@ -7,9 +7,8 @@
  *    killed all others in the pid namespace, so what is in the pipes then is all there will be.
  *    Nobody waits for the pipes to be closed: a daemon may hold them.
  * 3. What happened is what pid 1 reported before it ended. No report means it was killed.
- * 4. SIGINT and SIGTERM come through a signalfd. They are taken from the queue only when the
- *    caller had not blocked them; one who has is told by ERR_CANCELLED, and so are all other
- *    steps that run at that moment.
+ * 4. SIGINT and SIGTERM come through a signalfd, unless the caller takes them himself and says by
+ *    spec->cancel what is to be done.
  */
 #include "sandbox/internal.h"
 
@@ -55,11 +54,11 @@ struct run {
 	sigset_t old_mask;
 	sigset_t wait_mask; /* the old one and what comes through signal_fd */
 	bool masked;
-	bool leave_signals; /* see 4 */
-	int signal_fd;
+	int signal_fd;	     /* see 4; or the caller's stop_fd */
 	int cancelled_by;    /* the first signal, or 0 */
 	uint64_t kill_at_ns; /* monotonic; 0: never */
 	bool killed;
+	bool stopped; /* by the caller's kill_fd */
 	struct init_report report;
 	bool reported;
 };
@@ -96,7 +95,8 @@ static void run_release(struct run *run)
 {
 	close_fd(&run->pidfd);
 	close_fd(&run->report_fd);
-	close_fd(&run->signal_fd);
+	if (!run->spec->cancel)
+		close_fd(&run->signal_fd);
 	close_fd(&run->plan.report_fd);
 	for (int i = 0; i < 2; i++) {
 		close_fd(&run->output_fds[i]);
@@ -241,13 +241,16 @@ static int watch_signals(struct run *run, struct err *err)
 	pthread_sigmask(SIG_SETMASK, &all, &run->old_mask);
 	run->masked = true;
 	run->wait_mask = run->old_mask;
+	if (run->spec->cancel) {
+		run->signal_fd = run->spec->cancel->stop_fd;
+		return 0;
+	}
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
 		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler == SIG_IGN)
 			continue;
 		sigaddset(&set, wanted[i]);
 		sigaddset(&run->wait_mask, wanted[i]);
-		run->leave_signals |= sigismember(&run->old_mask, wanted[i]);
 	}
 	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (run->signal_fd < 0)
@@ -313,16 +316,12 @@ static void kill_init(struct run *run)
 
 static void take_signal(struct run *run)
 {
-	struct signalfd_siginfo info = { .ssi_signo = SIGINT };
-	sigset_t pending;
+	struct signalfd_siginfo info = { .ssi_signo = SIGTERM };
 
-	if (run->leave_signals) {
-		if (sigpending(&pending) == 0 && !sigismember(&pending, SIGINT))
-			info.ssi_signo = SIGTERM;
-		close_fd(&run->signal_fd); /* it would stay readable */
-	} else if (read(run->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) {
+	if (run->spec->cancel)
+		run->signal_fd = -1; /* it stays readable */
+	else if (read(run->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
-	}
 	if (run->cancelled_by) { /* a second one: the user means it */
 		kill_init(run);
 		return;
@@ -345,6 +344,8 @@ static int time_left_ms(const struct run *run)
 /* Until pid 1 has ended. */
 static int supervise(struct run *run, struct err *err)
 {
+	const struct sandbox_cancel *cancel = run->spec->cancel;
+
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = run->output_fds[0], .events = POLLIN },
@@ -352,6 +353,7 @@ static int supervise(struct run *run, struct err *err)
 			{ .fd = run->report_fd, .events = POLLIN },
 			{ .fd = run->signal_fd, .events = POLLIN },
 			{ .fd = run->pidfd, .events = POLLIN },
+			{ .fd = run->killed || !cancel ? -1 : cancel->kill_fd, .events = POLLIN },
 		};
 		int n = poll(fds, ARRAY_SIZE(fds), time_left_ms(run));
 
@@ -361,6 +363,10 @@ static int supervise(struct run *run, struct err *err)
 			kill_init(run);
 		if (n < 0)
 			continue;
+		if (fds[5].revents) {
+			run->stopped = true;
+			kill_init(run);
+		}
 		for (int i = 0; i < 2; i++)
 			if (fds[i].revents)
 				pass_output(run, i);
@@ -426,6 +432,8 @@ static enum sandbox_killer find_killer(const struct run *run)
 
 static int conclude(struct run *run, int status, struct err *err)
 {
+	if (run->spec->cancel && (run->cancelled_by || run->stopped))
+		return err_set(err, ERR_CANCELLED, "the step was stopped");
 	if (run->cancelled_by) {
 		err_set(err, ERR_CANCELLED, "interrupted by %s",
 			run->cancelled_by == SIGINT ? "SIGINT" : "SIGTERM");
