@@ -9,13 +9,12 @@ context=$scratch/context
 root=$scratch/root
 canary=cbuild-canary.$$
 
-at_exit_of_ladder()
+at_end_of_test()
 {
 	umount "$root/proc" "$root" "$scratch/overlay/merged" "$scratch/nosuid" 2>/dev/null
 	rm -f "/$canary" "$scratch/$canary"
 	[ -z "${single:-}" ] || userdel --remove "$single" >/dev/null 2>&1
 }
-trap 'at_exit_of_ladder; at_end' EXIT
 
 mkdir "$context"
 cbuild_root "$root" || { echo "$test_name: no root" >&2; exit 1; }

@@ -26,11 +26,15 @@ store=$scratch/store
 trap 'at_end' EXIT
 trap 'exit 130' INT TERM
 
+# What a test has to undo of its own: it defines this anew.
+at_end_of_test() { :; }
+
 at_end()
 {
 	local status=$?
 
 	trap - EXIT
+	at_end_of_test
 	registry_stop
 	docker_stop
 	user_gone

@@ -13,7 +13,7 @@ url=http://127.0.0.1:$port
 : >"$scratch/log"
 python3 "$srcdir/tests/e2e/remote_server.py" "$port" "$www" "$scratch/log" 2>"$scratch/server.err" &
 server=$!
-trap 'kill "$server"; at_end' EXIT
+at_end_of_test() { kill "$server"; }
 for _ in $(seq 100); do
 	(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
 	sleep 0.05

@@ -225,7 +225,7 @@ check 'epoch: inline, the same image' eval "builds one built --source-date-epoch
 printf honest >"$scratch/mode"
 "$srcdir/tests/e2e/lying_cache.py" "$registry" "$scratch/mode" >"$scratch/port" 2>"$scratch/liar.log" &
 liar_pid=$!
-trap 'stop_pid "$liar_pid"; at_end' EXIT
+at_end_of_test() { stop_pid "$liar_pid"; }
 wait_until 10 test -s "$scratch/port" || exit 1
 liar=localhost:$(cat "$scratch/port")/team/cache
 

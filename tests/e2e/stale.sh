@@ -121,7 +121,7 @@ check 'a stage that gives the same: nothing below runs' runs 2
 port=$((20000 + RANDOM % 20000)); mkdir "$scratch/www"; echo 1 >"$scratch/www/file"
 python3 "$srcdir/tests/e2e/remote_server.py" "$port" "$scratch/www" "$scratch/requests" &
 server=$!
-trap 'kill $server 2>/dev/null; at_end' EXIT
+at_end_of_test() { kill "$server" 2>/dev/null; }
 for _ in {1..50}; do curl -s "http://127.0.0.1:$port/" >/dev/null && break; sleep 0.1; done
 begin "ADD http://127.0.0.1:$port/files/file /f" 'RUN cat /f >/x'
 check 'ADD of a URL: known again' runs 0
