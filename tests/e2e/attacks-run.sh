@@ -110,6 +110,17 @@ test_privileges()
 		equal $'"'setcap: yes\nraw socket: EPERM\nraw socket: yes'"' "$(said)"'
 	check "$who: 45: su" eval 'printf "FROM debian:12\nRUN su nobody -s /bin/sh -c \"id -u; id -G\"\n" | build &&
 		equal $'"'65534\n65534'"' "$(said)"'
+	tar -C / -chf "$context/sudo.tar" usr/bin/sudo usr/libexec/sudo etc/pam.d/sudo /lib/*/libaudit.so.1 \
+		/lib/*/libcap-ng.so.0 /lib/*/libselinux.so.1 /lib/*/libpcre2-8.so.0 2>/dev/null
+	check "$who: 45: sudo" eval 'build <<-"EOF"
+			FROM debian:12
+			ADD sudo.tar /
+			RUN chmod 4755 /usr/bin/sudo && echo "nobody ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers && chmod 440 /etc/sudoers
+			USER nobody
+			RUN sudo -n id -u
+		EOF
+		equal 0 "$(said | tail -n 1)"'
+	rm "$context/sudo.tar"
 	check "$who: 46: file capabilities in a layer" eval 'build <<-"EOF"
 			FROM probe
 			RUN cp /probe /ping && /probe setcap /ping && touch -d @1 /ping / && rm -rf /root

@@ -7,7 +7,7 @@ build_packages="gcc libc6-dev make autoconf automake pkg-config liblzma-dev libb
 	libisal-dev libjansson-dev libseccomp-dev libssl-dev libzstd-dev zlib1g-dev busybox-static uidmap"
 
 # To test it, all that the tests start or ask.
-test_packages="clang libclang-rt-14-dev libcmocka-dev valgrind strace xz-utils bzip2 git curl
+test_packages="clang libclang-rt-14-dev libcmocka-dev valgrind strace xz-utils bzip2 git curl sudo
 	python3 libcap2-bin attr docker.io docker-registry podman buildah skopeo umoci runc
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	containernetworking-plugins fuse-overlayfs mmdebstrap
