@@ -4,7 +4,9 @@
  * directory. Nothing in it is believed: documents must have the digest they are called by, layers
  * the one that the config names.
  */
-#include <fcntl.h>
+#include "registry/layout.h"
+
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -18,7 +20,6 @@
 #include "registry/transport.h"
 
 #define INDEX_DEPTH_MAX 4
-#define ANNOTATION_REF	"org.opencontainers.image.ref.name"
 
 struct layout {
 	struct store *store;
@@ -26,14 +27,28 @@ struct layout {
 	const struct platform *platform;
 };
 
+const char *layout_blob_path(const struct digest *digest, char path[LAYOUT_PATH_MAX])
+{
+	char hex[DIGEST_HEX_MAX];
+
+	snprintf(path, LAYOUT_PATH_MAX, LAYOUT_BLOBS "/%s", digest_hex(digest, hex));
+	return path;
+}
+
+const char *layout_ref_name(const json_t *entry)
+{
+	return json_string_value(
+		json_object_get(json_object_get(entry, "annotations"), LAYOUT_REF_NAME));
+}
+
 static int read_document(const struct layout *layout, const struct digest *digest, char **ret_text,
 			 size_t *ret_len, struct err *err)
 {
-	char hex[DIGEST_HEX_MAX], path[DIGEST_HEX_MAX + 16];
+	char path[LAYOUT_PATH_MAX];
 	struct digest got;
 
-	snprintf(path, sizeof(path), "blobs/sha256/%s", digest_hex(digest, hex));
-	if (inroot_read(layout->dir_fd, path, IMAGE_DOCUMENT_MAX, ret_text, ret_len, err) < 0)
+	if (inroot_read(layout->dir_fd, layout_blob_path(digest, path), IMAGE_DOCUMENT_MAX,
+			ret_text, ret_len, err) < 0)
 		return -1;
 	digest_of(*ret_text, *ret_len, &got);
 	if (!digest_equal(&got, digest))
@@ -47,21 +62,10 @@ static int take_layers(const struct layout *layout, const struct manifest *manif
 	if (manifest->n_layers != image->n_layers)
 		return err_set(err, ERR_INVALID, "the manifest names %zu layers, the config %zu",
 			       manifest->n_layers, image->n_layers);
-	for (size_t i = 0; i < manifest->n_layers; i++) {
-		char hex[DIGEST_HEX_MAX], path[DIGEST_HEX_MAX + 16];
-		cleanup_fd int fd = -1;
-		struct layer layer;
-
-		if (layer_present(layout->store, &image->diff_ids[i]))
-			continue;
-		snprintf(path, sizeof(path), "blobs/sha256/%s",
-			 digest_hex(&manifest->layers[i].digest, hex));
-		fd = inroot_open(layout->dir_fd, path, O_RDONLY | O_NONBLOCK, 0);
-		if (fd < 0)
-			return err_os(err, "open %s", path);
-		if (layer_take(layout->store, fd, &image->diff_ids[i], &layer, err) < 0)
-			return err_wrap(err, "%s", path);
-	}
+	for (size_t i = 0; i < manifest->n_layers; i++)
+		if (layout_take_layer(layout->store, layout->dir_fd, &manifest->layers[i],
+				      &image->diff_ids[i], err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -94,8 +98,8 @@ static int read_documents(const struct layout *layout, const struct descriptor *
 	return image_parse(documents->config_text, documents->config_len, &documents->image, err);
 }
 
-static int take(const struct layout *layout, const struct documents *documents, struct digest *ret_id,
-		struct err *err)
+static int take(const struct layout *layout, const struct documents *documents,
+		struct digest *ret_id, struct err *err)
 {
 	const struct manifest *manifest = documents->manifest;
 	struct image_record record = { .id = manifest->config.digest };
@@ -104,8 +108,7 @@ static int take(const struct layout *layout, const struct documents *documents, 
 	if (blob_put(layout->store, documents->manifest_text, documents->manifest_len, &digest,
 		     err) < 0)
 		return -1;
-	record.manifest =
-		(struct descriptor){ manifest->media, digest, documents->manifest_len };
+	record.manifest = (struct descriptor){ manifest->media, digest, documents->manifest_len };
 	if (take_layers(layout, manifest, documents->image, err) < 0 ||
 	    blob_put(layout->store, documents->config_text, documents->config_len, &digest, err) <
 		    0 ||
@@ -136,14 +139,6 @@ static int descend(const struct layout *layout, struct descriptor *descriptor, s
 	return 0;
 }
 
-static const char *ref_name(const json_t *document, size_t i)
-{
-	const json_t *entry = json_array_get(json_object_get(document, "manifests"), i);
-
-	return json_string_value(
-		json_object_get(json_object_get(entry, "annotations"), ANNOTATION_REF));
-}
-
 /* "v1" is meant by "v1" and by "name:v1". */
 static bool name_has_tag(const char *name, const char *tag)
 {
@@ -157,13 +152,15 @@ static bool name_has_tag(const char *name, const char *tag)
 static int choose(const struct image_index *index, const json_t *document, const char *tag,
 		  const struct digest *digest, struct descriptor *ret_descriptor, struct err *err)
 {
+	const json_t *manifests = json_object_get(document, "manifests");
 	char text[DIGEST_TEXT_MAX];
 
 	for (size_t i = 0; i < index->n_entries; i++) {
 		const struct descriptor *descriptor = &index->entries[i].descriptor;
+		const char *name = layout_ref_name(json_array_get(manifests, i));
 
 		if (digest ? !digest_equal(&descriptor->digest, digest)
-			   : !name_has_tag(ref_name(document, i), tag ? tag : "latest"))
+			   : !name_has_tag(name, tag ? tag : "latest"))
 			continue;
 		*ret_descriptor = *descriptor;
 		return 0;

@@ -5,10 +5,13 @@
  * Writing, blobs come before the index that names them, and the directory is locked while that is
  * replaced: of two writers none loses the other's.
  */
+#include "registry/layout.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -21,17 +24,7 @@
 #include "layers/store.h"
 #include "registry/transport.h"
 
-#define INDEX_MAX      (64 * 1024 * 1024)
-#define ANNOTATION_REF "org.opencontainers.image.ref.name"
-#define BLOB_PATH_MAX  (DIGEST_HEX_MAX + 16)
-
-static const char *blob_name(const struct digest *digest, char path[BLOB_PATH_MAX])
-{
-	char hex[DIGEST_HEX_MAX];
-
-	snprintf(path, BLOB_PATH_MAX, "blobs/sha256/%s", digest_hex(digest, hex));
-	return path;
-}
+#define INDEX_MAX (64 * 1024 * 1024)
 
 /* ERR_NOT_FOUND when there is none. */
 static int read_index(int dir_fd, json_t **ret_index, struct err *err)
@@ -41,15 +34,12 @@ static int read_index(int dir_fd, json_t **ret_index, struct err *err)
 	size_t len;
 
 	if (inroot_read(dir_fd, "index.json", INDEX_MAX, &text, &len, err) < 0 ||
-	    js_parse("index.json", text, len, ret_index, err) < 0)
+	    js_parse("index.json", text, len, ret_index, err) < 0 ||
+	    js_array(*ret_index, "manifests", &manifests, err) < 0)
 		return -1;
-	return js_array(*ret_index, "manifests", &manifests, err);
-}
-
-static const char *ref_name(const json_t *entry)
-{
-	return json_string_value(
-		json_object_get(json_object_get(entry, "annotations"), ANNOTATION_REF));
+	if (!manifests)
+		json_object_set_new(*ret_index, "manifests", json_array());
+	return 0;
 }
 
 /* --- get -------------------------------------------------------------------------------------- */
@@ -59,12 +49,13 @@ static char *read_manifest(int dir_fd, const json_t *entry)
 {
 	struct err ignored = ERR_INIT;
 	struct digest digest, got;
-	char path[BLOB_PATH_MAX];
+	char path[LAYOUT_PATH_MAX];
 	char *text;
 	size_t len;
 
 	if (js_digest(entry, "digest", &digest, &ignored) < 0 ||
-	    inroot_read(dir_fd, blob_name(&digest, path), TAG_TEXT_MAX, &text, &len, &ignored) < 0)
+	    inroot_read(dir_fd, layout_blob_path(&digest, path), TAG_TEXT_MAX, &text, &len,
+			&ignored) < 0)
 		return xstrdup("");
 	digest_of(text, len, &got);
 	if (digest_equal(&got, &digest))
@@ -83,7 +74,7 @@ int layout_get_tags(int dir_fd, struct tagged *tags, size_t n, struct err *err)
 	manifests = json_object_get(index, "manifests");
 	for (size_t i = 0; i < json_array_size(manifests); i++) {
 		const json_t *entry = json_array_get(manifests, i);
-		const char *name = ref_name(entry);
+		const char *name = layout_ref_name(entry);
 
 		for (size_t k = 0; name && k < n; k++)
 			if (!tags[k].text && !strcmp(name, tags[k].tag))
@@ -95,13 +86,13 @@ int layout_get_tags(int dir_fd, struct tagged *tags, size_t n, struct err *err)
 int layout_take_layer(struct store *store, int dir_fd, const struct descriptor *blob,
 		      const struct digest *diff_id, struct err *err)
 {
-	char path[BLOB_PATH_MAX];
+	char path[LAYOUT_PATH_MAX];
 	cleanup_fd int fd = -1;
 	struct layer layer;
 
 	if (layer_present(store, diff_id))
 		return 0;
-	fd = inroot_open(dir_fd, blob_name(&blob->digest, path), O_RDONLY | O_NONBLOCK, 0);
+	fd = inroot_open(dir_fd, layout_blob_path(&blob->digest, path), O_RDONLY | O_NONBLOCK, 0);
 	if (fd < 0)
 		return err_os(err, "open %s", path);
 	return layer_take(store, fd, diff_id, &layer, err) < 0 ? err_wrap(err, "%s", path) : 0;
@@ -116,10 +107,14 @@ struct layout {
 	json_t *index;
 };
 
-/* What is there by its name is believed, unless it was found out to be something else. */
-static bool has_blob(const struct layout *layout, const char *hex, bool replace)
+/* A file of that name and size is believed to be the blob, unless it was found out to be something
+ * else; a link never is. */
+static bool has_blob(const struct layout *layout, const char *hex, uint64_t size, bool replace)
 {
-	return !replace && faccessat(layout->blobs_fd, hex, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	struct stat st;
+
+	return !replace && inroot_lstat(layout->blobs_fd, hex, &st) == 0 && S_ISREG(st.st_mode) &&
+	       (uint64_t)st.st_size == size;
 }
 
 static int put_text(const struct layout *layout, const char *text, bool replace,
@@ -129,7 +124,7 @@ static int put_text(const struct layout *layout, const char *text, bool replace,
 	size_t len = strlen(text);
 
 	digest_of(text, len, ret_digest);
-	if (has_blob(layout, digest_hex(ret_digest, hex), replace))
+	if (has_blob(layout, digest_hex(ret_digest, hex), len, replace))
 		return 0;
 	return file_replace_at(layout->blobs_fd, hex, text, len, 0644, false, err);
 }
@@ -137,26 +132,21 @@ static int put_text(const struct layout *layout, const char *text, bool replace,
 static int put_layer(const struct layout *layout, const struct descriptor *blob, bool replace,
 		     struct err *err)
 {
-	char hex[DIGEST_HEX_MAX], tmp[FILE_RANDOM_MAX];
+	char hex[DIGEST_HEX_MAX];
+	struct file_draft draft;
 	cleanup_fd int in = -1;
-	cleanup_fd int out = -1;
 	uint64_t size;
 
-	if (has_blob(layout, digest_hex(&blob->digest, hex), replace))
+	if (has_blob(layout, digest_hex(&blob->digest, hex), blob->size, replace))
 		return 0;
-	if (blob_open(layout->store, &blob->digest, &in, &size, err) < 0)
+	if (blob_open(layout->store, &blob->digest, &in, &size, err) < 0 ||
+	    file_draft_open(layout->blobs_fd, hex, 0644, &draft, err) < 0)
 		return -1;
-	out = openat(layout->blobs_fd, file_random_name(tmp),
-		     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (out < 0)
-		return err_os(err, "create a file in the layout");
-	if (file_copy(in, out, size, err) < 0 ||
-	    (renameat(layout->blobs_fd, tmp, layout->blobs_fd, hex) < 0 &&
-	     err_os(err, "name a blob of the layout"))) {
-		unlinkat(layout->blobs_fd, tmp, 0);
+	if (file_copy(in, draft.fd, size, err) < 0) {
+		file_draft_release(&draft);
 		return -1;
 	}
-	return 0;
+	return file_draft_commit(&draft, false, err);
 }
 
 static int put_one(const struct layout *layout, const struct tagged *tag, struct err *err)
@@ -167,7 +157,7 @@ static int put_one(const struct layout *layout, const struct tagged *tag, struct
 	json_t *entry;
 
 	for (size_t i = json_array_size(manifests); i-- > 0;) {
-		const char *name = ref_name(json_array_get(manifests, i));
+		const char *name = layout_ref_name(json_array_get(manifests, i));
 
 		if (!name || strcmp(name, tag->tag))
 			continue;
@@ -181,7 +171,7 @@ static int put_one(const struct layout *layout, const struct tagged *tag, struct
 		return -1;
 	entry = json_pack("{s:s, s:s, s:I, s:{s:s}}", "mediaType", media_name(MEDIA_OCI_MANIFEST),
 			  "digest", digest_format(&digest, text), "size",
-			  (json_int_t)strlen(tag->text), "annotations", ANNOTATION_REF, tag->tag);
+			  (json_int_t)strlen(tag->text), "annotations", LAYOUT_REF_NAME, tag->tag);
 	json_array_append_new(manifests, entry);
 	return 0;
 }
@@ -192,7 +182,7 @@ static int prepare(struct layout *layout, struct err *err)
 	static const char version[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 	struct digest empty;
 
-	if (inroot_mkdirs(layout->dir_fd, "blobs/sha256", 0755, geteuid(), getegid(),
+	if (inroot_mkdirs(layout->dir_fd, LAYOUT_BLOBS, 0755, geteuid(), getegid(),
 			  &layout->blobs_fd, err) < 0 ||
 	    put_text(layout, "{}", false, &empty, err) < 0)
 		return -1;
@@ -224,7 +214,7 @@ int layout_put_tags(struct store *store, int dir_fd, const struct tagged *tags, 
 		    struct err *err)
 {
 	struct layout layout = { .store = store, .dir_fd = dir_fd, .blobs_fd = -1 };
-	cleanup_fd int lock = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int lock = inroot_open(dir_fd, ".", O_RDONLY | O_DIRECTORY, 0);
 	int status;
 
 	if (lock < 0)

@@ -67,7 +67,6 @@ layers/walk.c: fstatat openat readlinkat: name
 registry/bundle.c: faccessat openat: own: members of an archive have numbers for names
 registry/call.c: posix_spawn: user: the helper program
 registry/creds_helper.c: posix_spawnp: user: docker-credential-* of PATH, whose name is checked
-registry/layout_tags.c: faccessat openat renameat unlinkat: user: --cache-to; own: blobs by digests, in a directory that inroot opened
 registry/registries.c: scandir: user: registries.conf.d
 sandbox/cgroup.c: mkdirat open openat unlinkat: host: the control groups; user: --cgroup-parent; own
 sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: own: a group of ours
