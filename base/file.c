@@ -168,7 +168,8 @@ int file_near(int dir_fd, const char **path, int *ret_owned_fd)
 			return -1;
 		file_close_at(&near);
 		near = next;
-		*path += len + 1;
+		*path += len;
+		*path += strspn(*path, "/"); /* what begins with one would be absolute */
 	}
 	*ret_owned_fd = steal_fd(&near);
 	return *ret_owned_fd < 0 ? dir_fd : *ret_owned_fd;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +196,24 @@ static void test_inroot__mkdirs_changes_nothing_outside(void **state)
 	assert_int_equal(rmdir(outside), 0);
 }
 
+/* Where it is cut there are two slashes: the rest is not absolute for that. */
+static void test_file__near_stays_relative(void **state)
+{
+	struct place *place = *state;
+	const char *head = "./", *rest;
+	cleanup_fd int owned_fd = -1;
+	struct buf path;
+
+	buf_init(&path, 2 * PATH_MAX);
+	while (path.len < PATH_MAX - 2)
+		buf_addstr(&path, head);
+	buf_addstr(&path, ".//etc/passwd");
+	rest = path.data;
+	assert_true(file_near(place->fd, &rest, &owned_fd) >= 0);
+	assert_string_equal(rest, "etc/passwd");
+	buf_release(&path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +222,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_file__removes_deep_and_unwritable_trees, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_file__near_stays_relative, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inroot__links_stay_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inroot__parent_and_leaf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inroot__mkdirs_follows_links_inside, setup,
