@@ -132,7 +132,7 @@ void shared_free(struct shared *shared)
 
 static struct asked *find_asked(const struct shared *shared, const struct digest *key)
 {
-	for (size_t i = 0; shared && i < shared->n_asked; i++)
+	for (size_t i = 0; i < shared->n_asked; i++)
 		if (digest_equal(&shared->asked[i].key, key))
 			return &shared->asked[i];
 	return NULL;
@@ -169,9 +169,17 @@ const char *shared_origin(const struct builder *builder, const struct digest *ke
 
 bool shared_has_lied(const struct builder *builder, const struct digest *key)
 {
-	const struct asked *asked = find_asked(builder->shared, key);
+	struct shared *shared = builder->shared;
+	const struct asked *asked;
+	bool lied;
 
-	return asked && asked->lied;
+	if (!shared)
+		return false;
+	pthread_mutex_lock(&shared->mutex);
+	asked = find_asked(shared, key);
+	lied = asked && asked->lied;
+	pthread_mutex_unlock(&shared->mutex);
+	return lied;
 }
 
 /* --- taking -------------------------------------------------------------------------------------
@@ -289,26 +297,45 @@ static size_t ask(struct builder *builder, struct cache *cache, size_t first)
 /* --- images that hold records -------------------------------------------------------------------
  */
 
-static int take_inline(struct builder *builder, struct cache *cache, const struct image *image,
-		       const json_t *element, struct err *err)
+/* A record of an image, and the key that it is of. */
+struct inlined {
+	struct digest key;
+	struct step_record record;
+};
+
+static int take_inline(struct builder *builder, struct cache *cache, const struct inlined *inlined,
+		       struct err *err)
 {
 	struct store *store = builder->options->store;
 	cleanup_json json_t *parts = json_array();
-	struct step_record record, known;
 	struct err ignored = ERR_INIT;
-	struct asked *asked;
-	struct digest key;
+	struct step_record known;
 
-	if (shared_parse_inline(element, image, &key, &record, err) < 0)
-		return -1;
-	if (cache_get(store, &key, &known, &ignored) == 0)
+	if (cache_get(store, &inlined->key, &known, &ignored) == 0)
 		return 0;
-	if (cache_put(store, &key, &record, parts, err) < 0)
+	if (cache_put(store, &inlined->key, &inlined->record, parts, err) < 0)
 		return -1;
-	add_asked(builder->shared, &key);
-	asked = find_asked(builder->shared, &key);
-	if (asked)
-		asked->from = cache;
+	add_asked(builder->shared, &inlined->key);
+	find_asked(builder->shared, &inlined->key)->from = cache;
+	return 0;
+}
+
+/* All are read before one is taken. */
+static int take_inlines(struct builder *builder, struct cache *cache, const struct image *image,
+			struct err *err)
+{
+	size_t n = json_array_size(image->cache);
+	cleanup_free struct inlined *all = xcalloc(n + 1, sizeof(*all));
+
+	if (n > INLINE_MAX)
+		return err_set(err, ERR_LIMIT, "more than %d records in the image", INLINE_MAX);
+	for (size_t i = 0; i < n; i++)
+		if (shared_parse_inline(json_array_get(image->cache, i), image, &all[i].key,
+					&all[i].record, err) < 0)
+			return err_wrap(err, "a record in it cannot be believed");
+	for (size_t i = 0; i < n; i++)
+		if (take_inline(builder, cache, &all[i], err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -327,12 +354,7 @@ static int read_image(struct builder *builder, struct cache *cache, struct err *
 	    blob_read(options->store, &peeked.id, &text, err) < 0 ||
 	    image_parse(text.data, text.len, &image, err) < 0)
 		return -1;
-	if (json_array_size(image->cache) > INLINE_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d records in the image", INLINE_MAX);
-	for (size_t i = 0; i < json_array_size(image->cache); i++)
-		if (take_inline(builder, cache, image, json_array_get(image->cache, i), err) < 0)
-			return err_wrap(err, "a record in it cannot be believed");
-	return 0;
+	return take_inlines(builder, cache, image, err);
 }
 
 /* Once for each cache. That its reference is no image, or not for this platform, is what most say.
@@ -438,48 +460,4 @@ void shared_ask(struct builder *builder, const struct digest *keys, size_t n)
 			add_asked(shared, &keys[i]);
 	ask_all(builder, first);
 	pthread_mutex_unlock(&shared->mutex);
-}
-
-/* --- layers -------------------------------------------------------------------------------------
- */
-
-/* Fails with --offline, naming who would be asked. */
-static int check_bring(const struct builder *builder, const struct digest *diff_id, struct err *err)
-{
-	struct layer_places places;
-	char text[DIGEST_TEXT_MAX];
-	cleanup_free char *who = NULL;
-
-	if (layer_present(builder->options->store, diff_id))
-		return 0;
-	if (layer_places_read(builder->options->store, diff_id, &places, err) < 0)
-		return -1;
-	who = xasprintf("layer %.19s of %s", digest_format(diff_id, text),
-			places.n ? places.v[0].repository : "an image");
-	layer_places_release(&places);
-	return remote_allowed(builder->options, who, err);
-}
-
-int shared_bring(struct stage *stage, const struct digest *diff_ids, size_t n, struct err *err)
-{
-	struct builder *builder = stage->builder;
-	const struct build_options *options = builder->options;
-
-	for (size_t i = 0; i < n; i++)
-		if (check_bring(builder, &diff_ids[i], err) < 0)
-			return -1;
-	if (transport_fetch_layers(&options->transport, options->store, diff_ids, n, stage_transfer,
-				   stage, err) == 0)
-		return 0;
-	if (!builder->here_only && err->kind != ERR_CANCELLED)
-		builder->lost = true;
-	return -1;
-}
-
-void shared_distrust(struct builder *builder, const struct image *image)
-{
-	for (size_t i = 0; i < image->n_layers; i++)
-		if (layer_distrust(builder->options->store, &image->diff_ids[i]) &&
-		    !builder->here_only)
-			builder->lost = true;
 }

@@ -25,7 +25,7 @@ void shared_free(struct shared *shared);
 /*
  * A key that the store does not know: ask the caches, for it and for all others that the build is
  * going to need as far as they can be told by now. True when the store knows it then. A cache that
- * fails or lies is warned of and not asked again. From any thread, as is shared_origin().
+ * fails or lies is warned of and not asked again. From any thread, as what follows.
  */
 bool shared_find(struct builder *builder, const struct digest *key);
 
@@ -37,6 +37,9 @@ const char *shared_origin(const struct builder *builder, const struct digest *ke
 
 /* Whether a cache gave another record, or none that can be believed, for this key. */
 bool shared_has_lied(const struct builder *builder, const struct digest *key);
+
+/* --- shared_bring.c: the layers of what was told ------------------------------------------------
+ */
 
 /* Bring those of the layers that are elsewhere into the store, with events of the stage's step. */
 int shared_bring(struct stage *stage, const struct digest *diff_ids, size_t n, struct err *err);

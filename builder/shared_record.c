@@ -2,7 +2,7 @@
 /*
  * A record among others: an OCI artifact (image-spec, "guidance for artifacts") whose annotations
  * hold the key and the record as the store has it, and whose one layer is the step's, or "{}" when
- *the step changed nothing:
+ * the step changed nothing:
  *
  *	{"schemaVersion":2, "mediaType":..., "artifactType":ARTIFACT_TYPE, "config":{...},
  *	 "layers":[{...}], "annotations":{KEY:"sha256:...", RECORD:"{...}"}}
@@ -94,6 +94,11 @@ static int check_key(const json_t *annotations, const struct digest *key, struct
 	return digest_equal(&said, key) ? 0 : err_set(err, ERR_CORRUPT, "it is of another step");
 }
 
+static bool is_possible(const struct layer *layer)
+{
+	return layer->size && layer->size <= LAYER_MAX;
+}
+
 static int check_layer(const struct step_record *record, const struct descriptor *blob,
 		       struct err *err)
 {
@@ -110,7 +115,7 @@ static int check_layer(const struct step_record *record, const struct descriptor
 	default:
 		return err_set(err, ERR_INVALID, "its layer is of no type that we know");
 	}
-	if (!blob->size || !layer->size || layer->size > LAYER_MAX ||
+	if (!blob->size || !is_possible(layer) ||
 	    blob->size > layer->size + layer->size / 8 + BLOB_SLACK)
 		return err_set(err, ERR_LIMIT, "the size of its layer cannot be right");
 	return 0;
@@ -206,10 +211,12 @@ json_t *shared_format_inline(const struct digest *key, const struct step_record 
 	return object;
 }
 
-static int check_diff_id(const struct image *image, const struct digest *diff_id, struct err *err)
+static int check_inline_layer(const struct image *image, const struct layer *layer, struct err *err)
 {
+	if (!is_possible(layer))
+		return err_set(err, ERR_LIMIT, "the size of its layer cannot be right");
 	for (size_t i = 0; i < image->n_layers; i++)
-		if (digest_equal(&image->diff_ids[i], diff_id))
+		if (digest_equal(&image->diff_ids[i], &layer->diff_id))
 			return 0;
 	return err_set(err, ERR_CORRUPT, "its layer is none of the image's");
 }
@@ -224,6 +231,8 @@ int shared_parse_inline(const json_t *element, const struct image *image, struct
 	    js_uint(element, "created", 0, &created, err) < 0 ||
 	    js_uint(element, "size", 0, &record.layer.size, err) < 0)
 		return -1;
+	if (digest_is_zero(ret_key))
+		return err_set(err, ERR_INVALID, "it is of no step");
 	record.key = *ret_key;
 	record.created = (int64_t)created;
 	if (json_object_get(element, "parent") &&
@@ -231,7 +240,7 @@ int shared_parse_inline(const json_t *element, const struct image *image, struct
 		return -1;
 	record.layer.empty = !json_object_get(element, "diff_id");
 	if (!record.layer.empty && (js_digest(element, "diff_id", &record.layer.diff_id, err) < 0 ||
-				    check_diff_id(image, &record.layer.diff_id, err) < 0))
+				    check_inline_layer(image, &record.layer, err) < 0))
 		return -1;
 	*ret_record = record;
 	return 0;

@@ -203,6 +203,40 @@ static void test_shared__an_image_vouches_only_for_its_own_layers(void **state)
 	assert_int_equal(got.created, record.created);
 }
 
+static void test_shared__what_an_image_cannot_have_is_refused(void **state)
+{
+	static const struct {
+		const char *member, *text;
+		json_int_t number;
+	} lies[] = {
+		{ "key", "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+		  0 },
+		{ "key", "sha256:1", 0 },
+		{ "size", NULL, 0 },
+		{ "size", NULL, -1 },
+		{ "size", NULL, INT64_MAX },
+		{ "created", NULL, -1 },
+		{ "parent", "none", 0 },
+	};
+	struct step_record record = make_record(), got;
+	cleanup_with(image_free) struct image *image = image_new();
+
+	(void)state;
+	image_add_layer(image, &record.layer.diff_id);
+	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+		cleanup_json json_t *element = shared_format_inline(&key, &record, image);
+		struct err err = ERR_INIT;
+		struct digest got_key;
+
+		json_object_set_new(element, lies[i].member,
+				    lies[i].text ? json_string(lies[i].text)
+						 : json_integer(lies[i].number));
+		if (shared_parse_inline(element, image, &got_key, &got, &err) == 0)
+			fail_msg("%s %s was believed", lies[i].member,
+				 lies[i].text ? lies[i].text : "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_shared__what_cannot_be_is_refused),
 		cmocka_unit_test(test_shared__what_is_no_manifest_is_refused),
 		cmocka_unit_test(test_shared__an_image_vouches_only_for_its_own_layers),
+		cmocka_unit_test(test_shared__what_an_image_cannot_have_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
