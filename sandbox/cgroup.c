@@ -94,13 +94,15 @@ static bool is_alone(int fd)
 static int step_aside(struct cgroup *cgroup, int fd)
 {
 	cleanup_fd int leaf = -1;
+	cleanup_fd int own = -1;
 
 	if (mkdirat(fd, LEAF, 0755) < 0 && errno != EEXIST)
 		return -1;
 	leaf = openat(fd, LEAF, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (leaf < 0 || cgroup_step_join(leaf) < 0)
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (leaf < 0 || own < 0 || cgroup_step_join(leaf) < 0)
 		return -1;
-	cgroup->own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	cgroup->own_fd = steal_fd(&own); /* the way back */
 	return 0;
 }
 
@@ -149,7 +151,10 @@ static int enable_wanted(struct cgroup *cgroup, int fd, const char *path, bool i
 			 struct err *err)
 {
 	if (!is_any_wanted(&cgroup->limits))
-		return is_enabled(fd, "pids") ? 0 : -1;
+		return is_enabled(fd, "pids")
+			       ? 0
+			       : err_set(err, ERR_UNSUPPORTED,
+					 "the controller \"pids\" is not enabled in cgroup %s", path);
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
 		if (!is_wanted(&cgroup->limits, i) || is_enabled(fd, controllers[i]))
 			continue;

@@ -19,6 +19,7 @@
 
 #define PERIOD_DEFAULT 100000
 #define REMOVE_TRIES   500 /* of a millisecond each */
+#define MAKE_TRIES     100
 
 int cgroup_write(int dir_fd, const char *name, const char *text)
 {
@@ -116,13 +117,14 @@ static int set_limits(const struct cgroup *cgroup, int fd, struct err *err)
 
 /* --- the group ------------------------------------------------------------------------------ */
 
-/* Made and locked. Somebody who tidies up may have had it between the two: then it is gone. */
+/* Made and locked. Somebody who tidies up may have had it between the two: then it is gone. -1 with
+ * errno, and nothing is left. */
 static int make(int dir_fd, struct cgroup_step *step)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < MAKE_TRIES; i++) {
 		char random[FILE_RANDOM_MAX];
 		struct stat st;
-		int fd;
+		int fd, why;
 
 		snprintf(step->name, sizeof(step->name), CGROUP_PREFIX "%s",
 			 file_random_name(random));
@@ -132,8 +134,13 @@ static int make(int dir_fd, struct cgroup_step *step)
 		if (fd >= 0 && flock(fd, LOCK_EX) == 0 &&
 		    fstatat(dir_fd, step->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return fd;
-		if (fd >= 0)
-			close(fd);
+		why = errno;
+		file_close_at(&fd);
+		unlinkat(dir_fd, step->name, AT_REMOVEDIR);
+		if (why != ENOENT && why != EINTR) {
+			errno = why;
+			return -1;
+		}
 	}
 	errno = EBUSY;
 	return -1;

@@ -218,8 +218,8 @@ static int check_place(const struct sandbox_spec *spec, const char *name, struct
 {
 	struct stat st;
 
-	if (fstatat(spec->root_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-		return 0;
+	if (fstatat(spec->root_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_os(err, "stat /%s", name);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ERR_INVALID,
 			       "a mount point of the image is not a directory: %s", name);
