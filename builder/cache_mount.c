@@ -43,17 +43,24 @@ int cache_mount_names(int dir_fd, const char *path, struct strv *names, struct e
 	int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *item;
+	int bad = 0;
 
-	if (!dir && errno == ENOENT)
+	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (!dir)
-		return err_os(err, "open %s", path);
-	while ((item = readdir(dir)))
+	if (!dir) {
+		err_os(err, "open %s", path);
+		file_close_at(&fd);
+		return -1;
+	}
+	while (!bad && (item = readdir(dir))) {
 		if (strcmp(item->d_name, ".") && strcmp(item->d_name, ".."))
 			strv_add(names, item->d_name);
+		if (names->n > CACHES_MAX)
+			bad = err_set(err, ERR_LIMIT, "more than %d names in %s", CACHES_MAX, path);
+	}
 	closedir(dir);
-	if (names->n > CACHES_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d names in %s", CACHES_MAX, path);
+	if (bad)
+		return -1;
 	if (names->n)
 		qsort(names->v, names->n, sizeof(*names->v), compare_names);
 	return 0;

@@ -29,13 +29,12 @@ int epoch_find(const struct builder *builder, bool *ret_given, int64_t *ret_epoc
 {
 	const char *text = find_text(builder);
 	unsigned long long seconds;
-	char *end;
 
 	*ret_given = false;
 	if (!text || !*text)
 		return 0;
 	errno = 0;
-	seconds = strtoull(text, &end, 10);
+	seconds = strtoull(text, NULL, 10);
 	if (strspn(text, "0123456789") != strlen(text) || errno || seconds > SECONDS_MAX)
 		return err_set(err, ERR_INVALID,
 			       EPOCH_ARG ": expected seconds since 1970, got \"%s\"", text);

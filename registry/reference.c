@@ -193,8 +193,8 @@ static int parse_digest(const char *text, struct reference *reference, struct er
 	return 0;
 }
 
-/* The first component is a registry only when it cannot be a name on Docker Hub. */
-/* The length of the domain that a name begins with, 0 when it names none. */
+/* The length of the domain that a name begins with, 0 when it names none: the first component is a
+ * registry only when it cannot be a name on Docker Hub. */
 static size_t domain_length(const char *text)
 {
 	const char *slash = strchr(text, '/');
