@@ -50,33 +50,6 @@ void sink_digest_init(struct sink_digest *to, struct sink *next)
 	hasher_init(&to->hasher);
 }
 
-static int limit_write(struct sink *sink, const void *data, size_t len, struct err *err)
-{
-	struct sink_limit *to = (struct sink_limit *)sink;
-
-	if (len > to->left)
-		return err_set(err, ERR_LIMIT, "%s: larger than %llu bytes", to->what,
-			       (unsigned long long)to->max);
-	to->left -= len;
-	return sink_write(to->next, data, len, err);
-}
-
-static int limit_finish(struct sink *sink, struct err *err)
-{
-	return sink_finish(((struct sink_limit *)sink)->next, err);
-}
-
-void sink_limit_init(struct sink_limit *to, struct sink *next, uint64_t max, const char *what)
-{
-	*to = (struct sink_limit){
-		.sink = { limit_write, limit_finish },
-		.next = next,
-		.left = max,
-		.max = max,
-		.what = what,
-	};
-}
-
 static int buf_write(struct sink *sink, const void *data, size_t len, struct err *err)
 {
 	struct sink_buf *to = (struct sink_buf *)sink;

@@ -52,16 +52,6 @@ struct sink_digest {
 };
 void sink_digest_init(struct sink_digest *to, struct sink *next);
 
-/* Fails with ERR_LIMIT when more than max bytes pass. `what` names them in the message. */
-struct sink_limit {
-	struct sink sink;
-	struct sink *next;
-	uint64_t left;
-	uint64_t max;
-	const char *what;
-};
-void sink_limit_init(struct sink_limit *to, struct sink *next, uint64_t max, const char *what);
-
 /* Appends to a buf; its limit is ERR_LIMIT. */
 struct buf;
 struct sink_buf {
