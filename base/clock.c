@@ -25,8 +25,8 @@ int64_t clock_wall_ns(void)
 }
 
 /*
- * A day since 1970 as a date. Days are counted from 1 March of the year 0, so that a leap day is the
- * last of its year; gmtime_r() would read the local time zone first.
+ * A day since 1970 as a date. Days are counted from 1 March of the year 0, so that a leap day is
+ * the last of its year; gmtime_r() would read the local time zone first.
  */
 static void date_of(int64_t day, int64_t *ret_year, int *ret_month, int *ret_day)
 {

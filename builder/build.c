@@ -175,7 +175,8 @@ static int prepare(struct builder *builder, struct err *err)
 			builder->total += builder->stages[i].count;
 	}
 	builder->alone = needed == 1;
-	if (!builder->planning && builder_has_check_options(builder) && builder_lint(builder, err) < 0)
+	if (!builder->planning && builder_has_check_options(builder) &&
+	    builder_lint(builder, err) < 0)
 		return -1;
 	builder_event(builder, &event);
 	return builder->planning || builder->here_only ? 0 : shared_open(builder, err);
@@ -267,8 +268,7 @@ static int publish(struct builder *builder, struct build_result *result, struct 
 	known = !result->executed && is_known(options->store, stage->image) &&
 		(options->no_sync || store_is_synced(options->store));
 	if (image_put(options->store, stage->image, &result->id, err) < 0 ||
-	    (!known && sync_store(options, err) < 0) ||
-	    tag(builder, &result->id, &tagged, err) < 0)
+	    (!known && sync_store(options, err) < 0) || tag(builder, &result->id, &tagged, err) < 0)
 		return -1;
 	if (!known && stage_save_costs(options->store, stage, &result->id, &late) < 0)
 		builder_warn(builder, "the costs of the image were not kept: %s", late.message);

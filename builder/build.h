@@ -122,7 +122,7 @@ struct build_options {
 enum build_event_kind {
 	BUILD_EVENT_PLAN,      /* total: how many steps there are */
 	BUILD_EVENT_BEGIN,     /* step `step` begins; name is its text */
-	BUILD_EVENT_CACHED,    /* it was known: nothing is run; text: to which shared cache, or NULL */
+	BUILD_EVENT_CACHED,    /* nothing is run; text: the shared cache that knew it, or NULL */
 	BUILD_EVENT_DONE,      /* it ran; duration_ns */
 	BUILD_EVENT_CANCELLED, /* it was ended because another one failed */
 	BUILD_EVENT_FAILED,    /* it failed; the error follows from build_run() */
@@ -180,7 +180,7 @@ int build_find_image(struct store *store, const char *name, struct digest *ret_i
  */
 int build_apply_changes(struct image *image, const struct strv *changes, struct err *err);
 
-/* --- contexts ------------------------------------------------------------------------------------ */
+/* --- contexts --------------------------------------------------------------------------------- */
 
 /* What a build reads from, opened. */
 struct build_context {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Step records: steps/<aa>/<key> says which layer a step gave and what it cost. A record is a
- * hint: it counts only while its layer is in the store or can be fetched, and what cannot be read is
- * as if it were not there.
+ * hint: it counts only while its layer is in the store or can be fetched, and what cannot be read
+ * is as if it were not there.
  */
 #include "builder/internal.h"
 

@@ -30,8 +30,7 @@ const char *cache_mount_lock(const char *hex, unsigned n, char name[CACHE_LOCK_M
 	return name;
 }
 
-/* --- directories --------------------------------------------------------------------------------
- */
+/* --- directories ------------------------------------------------------------------------------ */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -84,8 +83,7 @@ bool cache_mount_copy(const char *name, unsigned *ret_n)
 	return true;
 }
 
-/* --- looking ------------------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 void cache_mounts_free(struct cache_mounts *mounts)
 {
@@ -181,8 +179,7 @@ int cache_mounts_list(struct store *store, struct cache_mounts **ret_mounts, str
 	return 0;
 }
 
-/* --- out ----------------------------------------------------------------------------------------
- */
+/* --- out -------------------------------------------------------------------------------------- */
 
 struct chosen {
 	struct strv scopes; /* sorted */

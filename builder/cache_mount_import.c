@@ -35,8 +35,7 @@ static int strange(const char *scope, const char *name, struct err *err)
 		       scope, *name ? "/" : "", name);
 }
 
-/* --- looking through it -------------------------------------------------------------------------
- */
+/* --- looking through it ----------------------------------------------------------------------- */
 
 static bool is_directory(int dir_fd, const char *path)
 {
@@ -67,8 +66,7 @@ static int check_scope(const struct import *import, const char *scope, struct er
 	return has_id ? 0 : strange(scope, "no id", err);
 }
 
-/* --- putting it in place ------------------------------------------------------------------------
- */
+/* --- putting it in place ---------------------------------------------------------------------- */
 
 static int put_id(const struct import *import, const char *scope, struct err *err)
 {

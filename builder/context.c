@@ -35,8 +35,7 @@ void build_context_free(struct build_context *context)
 	free(context);
 }
 
-/* --- trees -------------------------------------------------------------------------------------
- */
+/* --- trees ------------------------------------------------------------------------------------ */
 
 int tree_unpack(struct store *store, int fd, const char *what, struct tree *ret_tree,
 		struct err *err)
@@ -128,8 +127,7 @@ int tree_fetch(const struct build_options *options, const char *text, build_list
 	return 0;
 }
 
-/* --- kinds -------------------------------------------------------------------------------------
- */
+/* --- kinds ------------------------------------------------------------------------------------ */
 
 static void take_tree(struct build_context *context, struct tree *tree)
 {

@@ -215,7 +215,8 @@ static struct node *look_up(struct copy *copy, const char *path, bool follow)
 	struct err ignored = ERR_INIT;
 	struct node *node;
 
-	return source_lookup(source, &source->root, path, follow, &node, &ignored) < 0 ? NULL : node;
+	return source_lookup(source, &source->root, path, follow, &node, &ignored) < 0 ? NULL
+										       : node;
 }
 
 /* The path with its first component that is missing replaced by one like it, NULL when there is

@@ -40,8 +40,7 @@ static int expand_flag(struct builder *builder, struct stage *stage,
 	return scope_expand(builder->dockerfile, &stage->env, &word, ret_text, err);
 }
 
-/* --- sources -----------------------------------------------------------------------------------
- */
+/* --- sources ---------------------------------------------------------------------------------- */
 
 static int add_inline(struct builder *builder, struct stage *stage, const struct heredoc *heredoc,
 		      struct copy_words *words, struct err *err)
@@ -151,8 +150,7 @@ static int read_sources(struct builder *builder, struct stage *stage,
 	return 0;
 }
 
-/* --- flags of ADD ------------------------------------------------------------------------------
- */
+/* --- flags of ADD ----------------------------------------------------------------------------- */
 
 static int read_checksum(struct builder *builder, const struct flag *flag, char *text,
 			 struct copy_words *words, struct err *err)

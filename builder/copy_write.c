@@ -25,9 +25,9 @@
 #define READ_ENTRIES  32 /* that one thread takes at a time */
 
 struct batch {
-	size_t first, n;	/* entries, those of the assembly and then those of the stretch */
-	struct out **outs;	/* each of them: the assembly's, or one of */
-	struct out *own;	/* these, with their paths in */
+	size_t first, n;   /* entries, those of the assembly and then those of the stretch */
+	struct out **outs; /* each of them: the assembly's, or one of */
+	struct out *own;   /* these, with their paths in */
 	struct arena *arena;
 	unsigned char *content; /* of its small files, one after another */
 	size_t *offsets;	/* where each entry's begins */
@@ -112,9 +112,8 @@ static int batch_cut(const struct writing *writing, size_t first, struct batch *
 
 		if (i < assembly->n)
 			*out = assembly->outs[i];
-		else if (make_own(stretch,
-				  &stretch->items[stretch->match->first + i - assembly->n], batch,
-				  out, err) < 0)
+		else if (make_own(stretch, &stretch->items[stretch->match->first + i - assembly->n],
+				  batch, out, err) < 0)
 			return -1;
 		batch->offsets[batch->n++] = bytes;
 		if (is_small(*out))
@@ -241,9 +240,12 @@ static int write_batch(struct pipeline *pipeline, struct err *err)
 {
 	const struct batch *batch = pipeline->ready;
 
-	for (size_t i = 0; i < batch->n; i++)
-		if (write_out(pipeline, batch->outs[i], batch->content + batch->offsets[i], err) < 0)
+	for (size_t i = 0; i < batch->n; i++) {
+		const unsigned char *content = batch->content + batch->offsets[i];
+
+		if (write_out(pipeline, batch->outs[i], content, err) < 0)
 			return -1;
+	}
 	return 0;
 }
 

@@ -16,7 +16,7 @@
 #include "builder/shared.h"
 
 #define SECOND	    1000000000
-#define SECONDS_MAX 9000000000 /* the year 2255; more does not fit into the ns of an image's times */
+#define SECONDS_MAX 9000000000 /* the year 2255; more does not fit into an image's times, in ns */
 
 static const char *find_text(const struct builder *builder)
 {

@@ -17,8 +17,8 @@
 #include "builder/selection.h"
 #include "layers/store.h"
 
-#define OTHER_DIGITS 16
-#define FIELDS	     5
+#define OTHER_DIGITS  16
+#define FIELDS	      5
 #define FILE_LINE_MIN DIGEST_TEXT_MAX
 
 /* --- writing ---------------------------------------------------------------------------------- */

@@ -28,8 +28,7 @@ void tree_release(struct tree *tree)
 	*tree = (struct tree)TREE_INIT;
 }
 
-/* --- which commit ------------------------------------------------------------------------------
- */
+/* --- which commit ----------------------------------------------------------------------------- */
 
 /* How well a ref of the remote fits the name asked for; 0: not at all. Branches go first, as git
  * checkout has it; a tag's commit before the tag. */
@@ -139,8 +138,7 @@ int git_resolve(const struct git *git, struct git_commit *ret_commit, struct err
 	return 0;
 }
 
-/* --- its files ---------------------------------------------------------------------------------
- */
+/* --- its files -------------------------------------------------------------------------------- */
 
 static int has_commit(const struct git *git, int dir_fd, const char *commit)
 {

@@ -33,8 +33,7 @@ struct schedule;
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* --- scope.c: variables ------------------------------------------------------------------------
- */
+/* --- scope.c: variables ----------------------------------------------------------------------- */
 
 /* An expand_lookup over a struct strv of "NAME=value". */
 const char *scope_lookup(void *env, const char *name, size_t name_len);
@@ -140,7 +139,7 @@ void key_finish(struct key *key, struct digest *ret_key);
 
 struct step_record {
 	struct layer layer;
-	struct digest key; /* parent of what follows; not the record's own when that is a quick key */
+	struct digest key; /* parent of what follows: not the record's own if that is a quick key */
 	int64_t created;   /* ns since 1970, when the step ran */
 	uint64_t wall_ns, cpu_ns, peak_bytes, read_bytes, written_bytes; /* struct step_cost */
 };
@@ -272,7 +271,7 @@ bool builder_has_check_options(const struct builder *builder);
 /* The rights of rights_enter(), and the control group of this build. */
 int builder_enter(struct builder *builder, struct err *err);
 
-/* Trees of the image's layers, fetched where they are elsewhere, with events of the stage's step. */
+/* Trees of the image's layers, fetched if they are elsewhere, with events of the stage's step. */
 int stage_require_trees(struct stage *stage, const struct image *image, struct err *err);
 
 /* As much of that as root_lookup() needs; nothing is unpacked where our own tars can be asked. */
@@ -330,9 +329,9 @@ struct step_mounts;
 int root_open_files(struct store *store, struct root *root, bool writable,
 		    struct snapshot **ret_snapshot, int *ret_fd, struct err *err);
 
-/* A root to run in, over the layers of `root`: *ret_fd is it, and *ret_snapshot owns what is written.
- * Both are the caller's; the descriptor is closed before the snapshot is committed. `mounts` (may be
- * NULL) get places in it. */
+/* A root to run in, over the layers of `root`: *ret_fd is it, and *ret_snapshot owns what is
+ * written. Both are the caller's; the descriptor is closed before the snapshot is committed.
+ * `mounts` (may be NULL) get places in it. */
 int run_root_open(struct root *root, enum build_isolation isolation,
 		  const struct step_mounts *mounts, struct snapshot **ret_snapshot, int *ret_fd,
 		  struct err *err);
@@ -356,8 +355,8 @@ void explain_hit(struct stage *stage, const struct digest *key, const struct dig
 void explain_miss(struct stage *stage, struct key *key, const struct digest *digest,
 		  const struct copy *const *copies, size_t n_copies);
 
-/* The same for a quick key, in a plan, which goes no further; `from` is what --from says, NULL for a
- * repository. */
+/* The same for a quick key, in a plan, which goes no further; `from` is what --from says, NULL for
+ * a repository. */
 void explain_miss_from(struct stage *stage, struct key *quick, const struct digest *digest,
 		       const char *from);
 

@@ -166,8 +166,7 @@ int mount_secret_open(struct step_mounts *mounts, struct step_mount *mount, stru
 
 int mount_ssh_open(struct step_mounts *mounts, struct step_mount *mount, struct err *err);
 
-/* --- ssh_relay.c, ssh_agent.c ------------------------------------------------------------------
- */
+/* --- ssh_relay.c, ssh_agent.c ----------------------------------------------------------------- */
 
 /*
  * A process that listens on sockets of ours and passes what comes on to agents: an agent answers

@@ -27,7 +27,7 @@
 #include "base/mem.h"
 #include "builder/copy.h"
 
-#define PATH_LEN    (DIGEST_HEX_MAX + 32)
+#define PATH_LEN (DIGEST_HEX_MAX + 32)
 
 /* --- names and locks -------------------------------------------------------------------------- */
 

@@ -251,7 +251,8 @@ int step_mounts_open(struct step_mounts *mounts, struct err *err)
 	if (!mounts->n)
 		return 0;
 	if (rights_require_run(options->store, options->isolation, err) < 0 ||
-	    (options->isolation == BUILD_ISOLATION_CHROOT && check_without_mounts(mounts, err) < 0) ||
+	    (options->isolation == BUILD_ISOLATION_CHROOT &&
+	     check_without_mounts(mounts, err) < 0) ||
 	    mount_caches_open(mounts, err) < 0)
 		return -1;
 	for (size_t i = 0; i < mounts->n; i++) {

@@ -58,8 +58,7 @@ void named_free(struct named_list *list)
 
 DEFINE_CLEANUP(struct named_list *, named_free)
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* As BuildKit compares them; NULL for what is no name. */
 static char *normalise(const char *name)
@@ -128,8 +127,7 @@ const char *named_value(const struct named *named)
 	return named->value;
 }
 
-/* --- reading the option ------------------------------------------------------------------------
- */
+/* --- reading the option ----------------------------------------------------------------------- */
 
 static int open_directory(struct named *named, const char *path, struct err *err)
 {
@@ -241,8 +239,7 @@ int named_parse(const struct strv *given, struct named_list **ret_list, struct e
 	return 0;
 }
 
-/* --- what they hold ----------------------------------------------------------------------------
- */
+/* --- what they hold --------------------------------------------------------------------------- */
 
 static int load_layout(struct builder *builder, const struct named *named,
 		       const struct platform *platform, struct digest *ret_id,

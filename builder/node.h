@@ -73,9 +73,9 @@ struct node {
 
 struct source {
 	pthread_mutex_t lock; /* see above */
-	struct store *store; /* NULL for a root: it has no index */
-	char *path;	     /* of a context: absolute; of a root: what to call it */
-	int dir_fd;	     /* the caller's */
+	struct store *store;  /* NULL for a root: it has no index */
+	char *path;	      /* of a context: absolute; of a root: what to call it */
+	int dir_fd;	      /* the caller's */
 	const struct ignore *ignore;
 	unsigned jobs;
 	bool has_ctime; /* the file system's ctime can be believed */

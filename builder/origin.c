@@ -63,8 +63,8 @@ int origin_mount(struct origin *origin, bool writable, struct err *err)
 
 	if (stage_require_trees(origin->stage, image, err) < 0 ||
 	    root_open(store, image->diff_ids, image->n_layers, &origin->root, err) < 0 ||
-	    root_open_files(store, origin->root, writable, &origin->snapshot,
-			    &origin->mount_fd, err) < 0)
+	    root_open_files(store, origin->root, writable, &origin->snapshot, &origin->mount_fd,
+			    err) < 0)
 		return -1;
 	return 0;
 }

@@ -45,7 +45,7 @@ int origin_mount(struct origin *origin, bool writable, struct err *err);
 int origin_open(struct origin *origin, struct err *err);
 void origin_release(struct origin *origin);
 
-/* --- named.c: --build-context ------------------------------------------------------------------- */
+/* --- named.c: --build-context ----------------------------------------------------------------- */
 
 enum named_kind {
 	NAMED_DIRECTORY,
@@ -80,7 +80,7 @@ int named_tree(struct stage *stage, struct named *named, struct origin *origin, 
 /* Write the indexes of the directories that were read. */
 void named_save(struct builder *builder);
 
-/* --- base_tree.c --------------------------------------------------------------------------------- */
+/* --- base_tree.c ------------------------------------------------------------------------------ */
 
 /* Make the files of a named tree the one layer of an image that is empty so far. */
 int base_tree(struct stage *stage, struct named *named, struct err *err);

@@ -17,7 +17,7 @@ struct err;
 struct scratch;
 struct store;
 
-/* --- remote_name.c ----------------------------------------------------------------------------- */
+/* --- remote_name.c ---------------------------------------------------------------------------- */
 
 enum remote_kind {
 	REMOTE_NONE, /* a path */
@@ -55,7 +55,7 @@ bool git_is_commit(const char *text);
  * anything is sent. */
 int remote_allowed(const struct build_options *options, const char *who, struct err *err);
 
-/* --- remote_auth.c ------------------------------------------------------------------------------- */
+/* --- remote_auth.c ---------------------------------------------------------------------------- */
 
 /*
  * The value of Authorization that the build's secrets have for the URL of a file or a repository,
@@ -66,7 +66,7 @@ int remote_authorization(const struct build_options *options, const char *url, b
 void remote_forget(char *value); /* NULL is fine */
 DEFINE_CLEANUP(char *, remote_forget)
 
-/* --- git_run.c: the program ---------------------------------------------------------------------- */
+/* --- git_run.c: the program ------------------------------------------------------------------- */
 
 struct git {
 	struct store *store;
@@ -82,7 +82,7 @@ struct buf;
 int git_run(const struct git *git, int dir_fd, const char *const *args, struct buf *out,
 	    struct err *err);
 
-/* --- git.c --------------------------------------------------------------------------------------- */
+/* --- git.c ------------------------------------------------------------------------------------ */
 
 #define GIT_COMMIT_MAX 65
 #define GIT_REF_MAX    512
@@ -117,7 +117,7 @@ void tree_release(struct tree *tree);
 int git_checkout(const struct git *git, const struct git_commit *commit, struct tree *ret_tree,
 		 struct err *err);
 
-/* --- fetch.c ------------------------------------------------------------------------------------- */
+/* --- fetch.c ---------------------------------------------------------------------------------- */
 
 #define FETCH_MAX (UINT64_C(64) << 30) /* bytes of a file or context */
 
@@ -144,7 +144,7 @@ int fetch_url(const struct fetch *fetch, struct fetched *ret_file, struct err *e
 /* What the URL gave last, without asking. False when nothing is known of it. */
 bool fetch_known(struct store *store, const char *url, struct fetched *ret_file);
 
-/* --- context.c ----------------------------------------------------------------------------------- */
+/* --- context.c -------------------------------------------------------------------------------- */
 
 /* A pipe has no beginning to go back to: its bytes go to a file that has no name, open at its
  * beginning. ERR_LIMIT past FETCH_MAX. */

@@ -13,8 +13,7 @@
 struct buf;
 struct copy;
 
-/* --- report.c: reports, and the record of the last build ----------------------------------------
- */
+/* --- report.c: reports, and the record of the last build -------------------------------------- */
 
 /* Any of the texts may be NULL. All are copied. */
 struct change *changes_add(struct changes *changes, enum change_kind kind, const char *part,
@@ -54,15 +53,13 @@ const struct step_report *report_find(const struct build_report *earlier,
 				      const struct step_report *step, const struct digest *texts,
 				      size_t n_texts);
 
-/* --- report_json.c -----------------------------------------------------------------------------
- */
+/* --- report_json.c ---------------------------------------------------------------------------- */
 
 /* With `record`, what only a later build needs is in it too. */
 json_t *report_json(const struct build_report *report, bool record);
 int report_parse(const struct buf *text, struct build_report **ret_report, struct err *err);
 
-/* --- explain.c ---------------------------------------------------------------------------------
- */
+/* --- explain.c -------------------------------------------------------------------------------- */
 
 struct stage;
 
@@ -73,8 +70,7 @@ struct step_report *report_current(const struct stage *stage);
 #define STAGE_LABEL_MAX 32
 void stage_label(const struct stage *stage, char label[STAGE_LABEL_MAX], const char **ret_label);
 
-/* --- parts.c: the difference of two keys, pure --------------------------------------------------
- */
+/* --- parts.c: the difference of two keys, pure ------------------------------------------------ */
 
 /*
  * Compare the parts of two keys as struct key and step records have them. `parent` and `content`
@@ -86,8 +82,7 @@ void parts_diff(const json_t *old, const json_t *new, struct changes *changes);
 /* The text of the first part of that name, or NULL. */
 const char *parts_get(const json_t *parts, const char *name);
 
-/* --- files.c: what a COPY selected, as text -----------------------------------------------------
- */
+/* --- files.c: what a COPY selected, as text --------------------------------------------------- */
 
 #define FILES_MAX (16 * 1024 * 1024) /* bytes of a list; of longer ones none is kept */
 

@@ -24,7 +24,7 @@ struct out;
 struct item {
 	struct node *node;
 	uint32_t match;
-	uint32_t group : 31;  /* files of one inode within a match: 1 + the first item of it; else 0 */
+	uint32_t group : 31;  /* files of one inode in a match: 1 + the first item of it; else 0 */
 	uint32_t passage : 1; /* a directory that is there only for what is selected below it */
 };
 
@@ -48,8 +48,7 @@ struct copy {
 	struct buf path; /* scratch */
 };
 
-/* --- copy.c ------------------------------------------------------------------------------------
- */
+/* --- copy.c ----------------------------------------------------------------------------------- */
 
 /* Digests and attributes of all items, those that are not known yet. */
 int copy_require_content(struct copy *copy, struct err *err);

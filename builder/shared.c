@@ -50,8 +50,7 @@ struct shared {
 	size_t n_asked, cap_asked;
 };
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void turn_off(struct builder *builder, struct cache *cache, const struct err *why)
 {
@@ -127,8 +126,7 @@ void shared_free(struct shared *shared)
 	free(shared);
 }
 
-/* --- what was asked -----------------------------------------------------------------------------
- */
+/* --- what was asked --------------------------------------------------------------------------- */
 
 static struct asked *find_asked(const struct shared *shared, const struct digest *key)
 {
@@ -182,8 +180,7 @@ bool shared_has_lied(const struct builder *builder, const struct digest *key)
 	return lied;
 }
 
-/* --- taking -------------------------------------------------------------------------------------
- */
+/* --- taking ----------------------------------------------------------------------------------- */
 
 /* An answer: one text, and what was read in it. */
 struct answer {
@@ -237,8 +234,7 @@ static bool take(struct builder *builder, struct cache *cache, const struct answ
 	return false;
 }
 
-/* --- one cache ----------------------------------------------------------------------------------
- */
+/* --- one cache -------------------------------------------------------------------------------- */
 
 static int get_tags(struct builder *builder, const struct cache *cache, struct tagged *tags,
 		    size_t n, struct err *err)
@@ -294,8 +290,7 @@ static size_t ask(struct builder *builder, struct cache *cache, size_t first)
 	return taken;
 }
 
-/* --- images that hold records -------------------------------------------------------------------
- */
+/* --- images that hold records ----------------------------------------------------------------- */
 
 /* A record of an image, and the key that it is of. */
 struct inlined {
@@ -371,8 +366,7 @@ static void look_for_image(struct builder *builder, struct cache *cache)
 		turn_off(builder, cache, &why);
 }
 
-/* --- all caches ---------------------------------------------------------------------------------
- */
+/* --- all caches ------------------------------------------------------------------------------- */
 
 static bool may_ask(const struct shared *shared)
 {

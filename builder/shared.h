@@ -14,8 +14,7 @@
 
 struct shared;
 
-/* --- shared.c: asking ----------------------------------------------------------------------------
- */
+/* --- shared.c: asking ------------------------------------------------------------------------- */
 
 /* Get ready to use --cache-from. ERR_DENIED with --offline, also for --cache-to. A cache that
  * cannot be opened is warned of. */
@@ -38,8 +37,7 @@ const char *shared_origin(const struct builder *builder, const struct digest *ke
 /* Whether a cache gave another record, or none that can be believed, for this key. */
 bool shared_has_lied(const struct builder *builder, const struct digest *key);
 
-/* --- shared_bring.c: the layers of what was told ------------------------------------------------
- */
+/* --- shared_bring.c: the layers of what was told ---------------------------------------------- */
 
 /* Bring those of the layers that are elsewhere into the store, with events of the stage's step. */
 int shared_bring(struct stage *stage, const struct digest *diff_ids, size_t n, struct err *err);
@@ -47,8 +45,7 @@ int shared_bring(struct stage *stage, const struct digest *diff_ids, size_t n, s
 /* A layer of the image is not what it was said to be: forget those of which that is so. */
 void shared_distrust(struct builder *builder, const struct image *image);
 
-/* --- shared_export.c: giving ---------------------------------------------------------------------
- */
+/* --- shared_export.c: giving ------------------------------------------------------------------ */
 
 /* Leave the records of its steps in the image, when that is asked for. */
 void shared_add_inline(struct builder *builder, struct image *image);
@@ -56,8 +53,7 @@ void shared_add_inline(struct builder *builder, struct image *image);
 /* Fill each --cache-to; what is there is not sent again. */
 int shared_export(struct builder *builder, struct err *err);
 
-/* --- shared_record.c: records as others see them, pure -------------------------------------------
- */
+/* --- shared_record.c: records as others see them, pure ---------------------------------------- */
 
 #define SHARED_TAG_MAX (DIGEST_HEX_MAX + 4)
 const char *shared_tag(const struct digest *key, char tag[SHARED_TAG_MAX]);

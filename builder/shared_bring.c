@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Layers that are elsewhere, when somebody needs their files. One that cannot be had, or is not what
- * it was said to be, is lost: build_run() begins again then, with what is here alone.
+ * Layers that are elsewhere, when somebody needs their files. One that cannot be had, or is not
+ * what it was said to be, is lost: build_run() begins again then, with what is here alone.
  */
 #include "builder/shared.h"
 

@@ -19,8 +19,7 @@
 #include "builder/report.h"
 #include "registry/reference.h"
 
-/* --- which steps --------------------------------------------------------------------------------
- */
+/* --- which steps ------------------------------------------------------------------------------ */
 
 static bool is_of_image(const struct builder *builder, const struct step_report *step)
 {
@@ -80,8 +79,7 @@ static int each_epoch_record(struct builder *builder, each_function *function, v
 	return 0;
 }
 
-/* --- in the image -------------------------------------------------------------------------------
- */
+/* --- in the image ----------------------------------------------------------------------------- */
 
 /* Of a step whose layer the image has, or that has none: SOURCE_DATE_EPOCH may have put another in
  * its place. */
@@ -113,8 +111,7 @@ void shared_add_inline(struct builder *builder, struct image *image)
 	}
 }
 
-/* --- elsewhere ----------------------------------------------------------------------------------
- */
+/* --- elsewhere -------------------------------------------------------------------------------- */
 
 struct parcel {
 	struct builder *builder;

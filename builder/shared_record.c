@@ -37,8 +37,7 @@ const char *shared_tag(const struct digest *key, char tag[SHARED_TAG_MAX])
 	return tag;
 }
 
-/* --- manifests ----------------------------------------------------------------------------------
- */
+/* --- manifests -------------------------------------------------------------------------------- */
 
 static json_t *format_empty(void)
 {
@@ -186,8 +185,7 @@ int shared_parse(const char *text, const struct digest *key, struct step_record 
 	return 0;
 }
 
-/* --- in images ----------------------------------------------------------------------------------
- */
+/* --- in images -------------------------------------------------------------------------------- */
 
 json_t *shared_format_inline(const struct digest *key, const struct step_record *record,
 			     const struct image *image)

@@ -327,8 +327,7 @@ int stage_root(struct builder *builder, struct stage *stage, struct root **ret_r
 {
 	const struct image *image = stage->image;
 
-	if (!stage->root &&
-	    root_open(builder->options->store, NULL, 0, &stage->root, err) < 0)
+	if (!stage->root && root_open(builder->options->store, NULL, 0, &stage->root, err) < 0)
 		return -1;
 	while (root_count(stage->root) < image->n_layers)
 		if (root_push(stage->root, &image->diff_ids[root_count(stage->root)], err) < 0)

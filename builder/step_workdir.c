@@ -48,8 +48,8 @@ static int make_in(struct root *root, struct store *store, struct assembly *asse
 		ret_layer->empty = true;
 		return 0;
 	}
-	if (*user && owner_resolve(root, user, false, &assembly->new_uid, &assembly->new_gid,
-				   err) < 0)
+	if (*user &&
+	    owner_resolve(root, user, false, &assembly->new_uid, &assembly->new_gid, err) < 0)
 		return -1;
 	return write_layer(store, assembly, path, ret_layer, err);
 }

@@ -11,8 +11,7 @@
 
 #define JOBS_MAX 1024
 
-/* --- the table --------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flags *flags,
 		      struct err *err)
@@ -117,8 +116,7 @@ int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flag
 	return opts_parse(cli, opts, ARRAY_SIZE(opts), argc, argv, err);
 }
 
-/* --- one by one -------------------------------------------------------------------------------
- */
+/* --- one by one ------------------------------------------------------------------------------- */
 
 static int parse_pull(struct cli *cli, const char *text, enum build_pull *ret_pull, struct err *err)
 {

@@ -32,8 +32,7 @@ static int fail(const struct reading *reading, struct err *err, const char *what
 	return cli_usage(reading->cli, err, "%s %s: %s", reading->option, reading->text, what);
 }
 
-/* --- words --------------------------------------------------------------------------------------
- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 /* What docker's client sets in scripts and is what we do anyway. */
 static bool is_moot(const struct flag_option *option)
@@ -81,8 +80,7 @@ static int read_words(const struct reading *reading, const struct flag_option *o
 	return 0;
 }
 
-/* --- their meaning ------------------------------------------------------------------------------
- */
+/* --- their meaning ---------------------------------------------------------------------------- */
 
 static int check_reference(const struct reading *reading, const char *text, struct err *err)
 {
@@ -165,8 +163,7 @@ static int read_choices(const struct reading *reading, const struct cache_words 
 	return fail(reading, err, "compression is gzip, zstd or uncompressed");
 }
 
-/* --- one option ---------------------------------------------------------------------------------
- */
+/* --- one option ------------------------------------------------------------------------------- */
 
 static bool is_references(const struct flag_option *options, size_t n)
 {

@@ -20,8 +20,7 @@ struct cache_flags {
 	const char *file;
 };
 
-/* --- ls -----------------------------------------------------------------------------------------
- */
+/* --- ls --------------------------------------------------------------------------------------- */
 
 static void print_table(const struct cache_mounts *mounts)
 {
@@ -89,8 +88,7 @@ static int list(struct cli *cli, const struct cache_flags *flags, struct err *er
 	return EXIT_OK;
 }
 
-/* --- export and import --------------------------------------------------------------------------
- */
+/* --- export and import ------------------------------------------------------------------------ */
 
 struct exporting {
 	struct store *store;

@@ -41,8 +41,7 @@ struct cli {
 	bool helped;		 /* help was asked for and printed: nothing is left to do */
 };
 
-/* --- commands (main.c) -------------------------------------------------------------------------
- */
+/* --- commands (main.c) ------------------------------------------------------------------------ */
 
 /* Returns an exit status, or -1 with *err: then main prints it and exits 2 for usage errors, 1
  * for others. argv[0] is the command's name. */
@@ -58,8 +57,9 @@ struct command {
 	bool operand_ends_options;  /* run IMAGE COMMAND --flag */
 };
 
-command_function cmd_build, cmd_cache, cmd_explain, cmd_history, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_load,
-	cmd_parse, cmd_plan, cmd_pull, cmd_push, cmd_rmi, cmd_run, cmd_save, cmd_tag, cmd_version;
+command_function cmd_build, cmd_cache, cmd_explain, cmd_history, cmd_images, cmd_import, cmd_info,
+	cmd_inspect, cmd_load, cmd_parse, cmd_plan, cmd_pull, cmd_push, cmd_rmi, cmd_run, cmd_save,
+	cmd_tag, cmd_version;
 
 /*
  * The store, opened (and made) at first use, and locked: many commands share it; one that removes
@@ -78,8 +78,7 @@ struct transport_options cli_transport(struct cli *cli);
 /* Flush stdout; a full disk or closed pipe is an error. */
 int cli_flush(struct err *err);
 
-/* --- options (opts.c) ----------------------------------------------------------------------------
- */
+/* --- options (opts.c) ------------------------------------------------------------------------- */
 
 enum opt_kind {
 	OPT_BOOL,     /* bool *; --name, --name=true, --name=false */

@@ -258,8 +258,9 @@ static int global_options(struct cli *cli, int *argc, char ***argv, bool *ret_do
 	while (*argc > 1) {
 		char *word = (*argv)[1];
 		int is_root = global_value(cli, "--root", argc, argv, &value, err);
-		int is_max = is_root ? 0
-				     : global_value(cli, "--max-layer-size", argc, argv, &value, err);
+		int is_max =
+			is_root ? 0
+				: global_value(cli, "--max-layer-size", argc, argv, &value, err);
 
 		if (is_root < 0 || is_max < 0)
 			return -1;

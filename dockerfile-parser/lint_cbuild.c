@@ -68,8 +68,7 @@ static void arg_before_run(struct lint *lint, const struct lint_check *check)
 			arg_too_early(lint, check, step, step->instruction->args[i].text);
 }
 
-/* --- CopyBeforeDependencies --------------------------------------------------------------------
- */
+/* --- CopyBeforeDependencies ------------------------------------------------------------------- */
 
 /* Commands that fetch what a file of the context lists. */
 static bool fetches_dependencies(const struct shell_command *command)
@@ -128,8 +127,7 @@ static void copy_before_dependencies(struct lint *lint, const struct lint_check 
 	}
 }
 
-/* --- DeletedInLaterLayer ------------------------------------------------------------------------
- */
+/* --- DeletedInLaterLayer ---------------------------------------------------------------------- */
 
 /* Where COPY or ADD puts a single file or tree, when the text says it; free() it, or NULL. */
 static char *copy_target(const struct lint_step *step, size_t i)
@@ -185,8 +183,7 @@ static void deleted_later(struct lint *lint, const struct lint_check *check)
 	}
 }
 
-/* --- MeansSomethingElse -------------------------------------------------------------------------
- */
+/* --- MeansSomethingElse ----------------------------------------------------------------------- */
 
 /* What a line becomes in buildah or kaniko when that is not what BuildKit and cbuild make of it;
  * NULL when it is the same. */
@@ -243,8 +240,7 @@ static void means_something_else(struct lint *lint, const struct lint_check *che
 	}
 }
 
-/* --- CopySourceExcluded -------------------------------------------------------------------------
- */
+/* --- CopySourceExcluded ----------------------------------------------------------------------- */
 
 /* BuildKit's CopyIgnoredFile is silent when there are "!" rules; this one follows them. */
 static void copy_source_excluded(struct lint *lint, const struct lint_check *check)
@@ -276,8 +272,7 @@ static void copy_source_excluded(struct lint *lint, const struct lint_check *che
 	}
 }
 
-/* --- ChmodOfParents, LinkWithChmod ---------------------------------------------------------------
- */
+/* --- ChmodOfParents, LinkWithChmod ------------------------------------------------------------ */
 
 /* Directories that a base image has, as good as always. */
 static bool is_usual_directory(const char *path, size_t len)

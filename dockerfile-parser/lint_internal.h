@@ -22,8 +22,7 @@
 
 struct arena;
 
-/* --- lint_config.c -----------------------------------------------------------------------------
- */
+/* --- lint_config.c ---------------------------------------------------------------------------- */
 
 /* "skip=A,B;error=true;experimental=C" */
 struct lint_config {
@@ -41,8 +40,7 @@ bool lint_comments_silence(const struct instruction *instruction, const char *ru
 /* Rules named by "# hadolint global ignore=..." anywhere in the file. */
 void lint_global_ignores(const struct dockerfile *dockerfile, struct strv *ret_rules);
 
-/* --- lint_shell.c ------------------------------------------------------------------------------
- */
+/* --- lint_shell.c ----------------------------------------------------------------------------- */
 
 struct shell_command {
 	const char **words; /* quotes resolved, assignments before the program left out */
@@ -67,8 +65,7 @@ bool shell_has_letter(const struct shell_command *command, char letter); /* -xyz
 size_t shell_operands(struct arena *arena, const struct shell_command *command,
 		      const char *const *valued, const char ***ret_words);
 
-/* --- lint_scope.c -------------------------------------------------------------------------------
- */
+/* --- lint_scope.c ----------------------------------------------------------------------------- */
 
 struct lint_name {
 	const char *name;
@@ -140,8 +137,7 @@ void lint_expansion_release(struct lint_expansion *expansion);
 /* The stage of that name or number above `before`, or NULL. */
 struct lint_stage *lint_find_stage(const struct lint *lint, const char *name, size_t before);
 
-/* --- lint.c -------------------------------------------------------------------------------------
- */
+/* --- lint.c ----------------------------------------------------------------------------------- */
 
 struct lint_check;
 typedef void lint_check_function(struct lint *lint, const struct lint_check *check);

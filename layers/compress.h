@@ -2,7 +2,7 @@
 #ifndef LAYERS_COMPRESS_H
 #define LAYERS_COMPRESS_H
 
-/* layers/compress.h: bytes to compressed bytes and back (compress.c, decompress.c); private to layers/. */
+/* layers/compress.h: bytes to compressed bytes and back; private to layers/. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,7 +56,6 @@ int decompressor_finish(struct decompressor *decompressor, struct digest *ret_di
 			uint64_t *ret_size, struct err *err);
 
 /* How the input is compressed: COMPRESSION_NONE also for bzip2 and xz when *ret_known is false. */
-enum compression decompressor_compression(const struct decompressor *decompressor,
-					  bool *ret_known);
+enum compression decompressor_compression(const struct decompressor *decompressor, bool *ret_known);
 
 #endif

@@ -140,8 +140,7 @@ static enum codec detect(const struct decompressor *from)
 	return CODEC_NONE;
 }
 
-/* --- codecs: each fills out and returns the count; 0 is the end, -1 an error --------------------
- */
+/* --- codecs: each fills out and returns the count; 0 is the end, -1 an error ------------------ */
 
 /* Between two members: zeros are skipped, and the end may come. */
 static int begin_member(struct decompressor *from, struct err *err)
@@ -240,8 +239,10 @@ static ssize_t next_xz(struct decompressor *from, struct err *err)
 		if (status == LZMA_STREAM_END)
 			from->out_end = true;
 		else if (status == LZMA_MEMLIMIT_ERROR)
-			return err_set(err, ERR_LIMIT, "%s: xz data asks for more than %llu bytes "
-				       "of memory", from->what, (unsigned long long)XZ_MEMORY_MAX);
+			return err_set(err, ERR_LIMIT,
+				       "%s: xz data asks for more than %llu bytes "
+				       "of memory",
+				       from->what, (unsigned long long)XZ_MEMORY_MAX);
 		else if (status == LZMA_BUF_ERROR)
 			return corrupt(from, "xz data ends early", err);
 		else if (status != LZMA_OK)

@@ -43,9 +43,9 @@ struct level {
 	bool unchanged;		 /* equal to the lower one */
 	char *path;		 /* of one that is unchanged and not in the tar (yet), else NULL */
 	struct stat stat;
-	bool dirty;		 /* something was removed from it here */
-	bool in_place;		 /* whole: it is the directory that was copied to this path */
-	size_t kept;		 /* members that stay */
+	bool dirty;    /* something was removed from it here */
+	bool in_place; /* whole: it is the directory that was copied to this path */
+	size_t kept;   /* members that stay */
 };
 
 struct diff {
@@ -57,7 +57,7 @@ struct diff {
 	struct xattr_list upper_xattrs, lower_xattrs;
 	const char *opaque_name;
 	const struct timespec *copied; /* whole: when copying had ended; else NULL */
-	unsigned char *blocks; /* two of them */
+	unsigned char *blocks;	       /* two of them */
 	struct diff_result *result;
 	bool empty;
 };
@@ -81,9 +81,9 @@ static bool is_untouched(const struct diff *diff, const struct stat *st)
 {
 	const struct timespec *copied = diff->copied;
 
-	return copied && (st->st_ctim.tv_sec < copied->tv_sec ||
-			  (st->st_ctim.tv_sec == copied->tv_sec &&
-			   st->st_ctim.tv_nsec < copied->tv_nsec));
+	return copied &&
+	       (st->st_ctim.tv_sec < copied->tv_sec ||
+		(st->st_ctim.tv_sec == copied->tv_sec && st->st_ctim.tv_nsec < copied->tv_nsec));
 }
 
 /* 1 when they are equal, 0 when not, -1 on error. lower_fd may be -1: no attributes. */
@@ -359,9 +359,9 @@ static int match_directory(struct diff *diff, const struct walk_item *item, stru
 			      &level->lower, err) < 0) {
 		return -1;
 	}
-	level->in_place = diff->copied && (diff->depth == 0 ||
-					   (diff->levels[diff->depth - 1].in_place &&
-					    is_untouched(diff, &item->stat)));
+	level->in_place =
+		diff->copied && (diff->depth == 0 || (diff->levels[diff->depth - 1].in_place &&
+						      is_untouched(diff, &item->stat)));
 	level->has_lower = level->found.kind == ROOT_DIRECTORY && !item->opaque;
 	if (!level->has_lower)
 		return 0;
@@ -450,7 +450,8 @@ static int write_diff(struct root *lower, int upper_fd, const struct timespec *c
 		      struct tar_writer *tar, struct diff_result *result, struct err *err)
 {
 	const char *opaque_name = copied ? OPAQUE_NONE : overlay_opaque_name();
-	cleanup_with(walk_free) struct walk *walk = walk_new(upper_fd, opaque_name, store_records_owners(root_store(lower)));
+	cleanup_with(walk_free) struct walk *walk =
+		walk_new(upper_fd, opaque_name, store_records_owners(root_store(lower)));
 	cleanup_free unsigned char *blocks = xmalloc(2 * (size_t)BLOCK_SIZE);
 	struct diff diff = {
 		.lower = lower,

@@ -39,13 +39,13 @@ struct xattr {
 
 /* Borrowed memory throughout: valid while its producer says so. */
 struct entry {
-	const char *path; /* relative, no leading or trailing slash, no "." or ".."; "" is the root */
+	const char *path; /* relative, no slash at either end, no "." or ".."; "" is the root */
 	enum entry_type type;
 	mode_t mode; /* permission bits with setuid, setgid, sticky: 07777 */
 	uid_t uid;
 	gid_t gid;
-	uint64_t size;	 /* ENTRY_FILE: bytes */
-	int64_t mtime;	 /* whole seconds since 1970 */
+	uint64_t size;	  /* ENTRY_FILE: bytes */
+	int64_t mtime;	  /* whole seconds since 1970 */
 	const char *link; /* target of a symlink; path of a hardlink's other name */
 	unsigned dev_major, dev_minor;
 	const struct xattr *xattrs; /* sorted by name */
@@ -54,7 +54,7 @@ struct entry {
 
 #define ENTRY_PATH_MAX 32768 /* a path and its NUL; longer than a system call takes */
 #define ENTRY_LINK_MAX 4096  /* what a symlink may hold, and its NUL */
-#define ENTRY_NAME_MAX 255  /* one component */
+#define ENTRY_NAME_MAX 255   /* one component */
 
 /* Compare two paths in canonical order: <0, 0, >0. */
 int entry_path_compare(const char *a, const char *b);

@@ -24,7 +24,7 @@ struct store;
 #define IMAGE_DOCUMENT_MAX (4 * 1024 * 1024) /* bytes of a config, manifest or index */
 #define IMAGE_LAYERS_MAX 500
 
-/* --- platforms --------------------------------------------------------------------------------- */
+/* --- platforms -------------------------------------------------------------------------------- */
 
 struct platform {
 	char os[32];
@@ -45,7 +45,7 @@ const char *platform_format(const struct platform *platform, char text[PLATFORM_
  */
 unsigned platform_match(const struct platform *want, const struct platform *have);
 
-/* --- config ------------------------------------------------------------------------------------ */
+/* --- config ----------------------------------------------------------------------------------- */
 
 struct image_history {
 	int64_t created;   /* ns since 1970 */
@@ -76,7 +76,7 @@ struct image {
 	struct strv exposed;   /* "80/tcp", sorted */
 	struct strv volumes;   /* sorted */
 	json_t *healthcheck;   /* docker's object, or NULL */
-	json_t *cache;	       /* IMAGE_CACHE_FIELD, an array, or NULL; a copy of the image has none */
+	json_t *cache;	       /* IMAGE_CACHE_FIELD, an array, or NULL; copies lack it */
 	/* the file system */
 	struct digest *diff_ids;
 	size_t n_layers;
@@ -100,7 +100,7 @@ char *image_format(const struct image *image, size_t *ret_len);
 void image_add_layer(struct image *image, const struct digest *diff_id);
 void image_add_history(struct image *image, const struct image_history *history); /* copied */
 
-/* --- manifests and indexes --------------------------------------------------------------------- */
+/* --- manifests and indexes -------------------------------------------------------------------- */
 
 struct manifest {
 	enum media media; /* MEDIA_OCI_MANIFEST or MEDIA_DOCKER_MANIFEST */
@@ -141,7 +141,7 @@ void index_free(struct image_index *index);
 int index_choose(const struct image_index *index, const struct platform *platform,
 		 const struct index_entry **ret_entry, struct err *err);
 
-/* --- images in the store ----------------------------------------------------------------------- */
+/* --- images in the store ---------------------------------------------------------------------- */
 
 /* What the store remembers of an image id. */
 struct image_record {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * layers/image_manifest.c: the manifest of an image. One that came with the image is kept as it
- * came, while all that it names is here or can be fetched. Those made here are a function of the layers' blobs, so
- * they are made again on each request, and remembered only to be removed with the image.
+ * came, while all that it names is here or can be fetched. Those made here are a function of the
+ * layers' blobs, so they are made again on each request, and remembered only to be removed with the
+ * image.
  */
 #include <string.h>
 

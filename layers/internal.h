@@ -26,7 +26,7 @@ struct root;
 struct sink;
 struct store;
 
-/* --- trees (tree.c) ---------------------------------------------------------------------------- */
+/* --- trees (tree.c) --------------------------------------------------------------------------- */
 
 /* The canonical tar of a layer's tree into a sink, which is not finished. ERR_NOT_FOUND when the
  * layer has no tree. */
@@ -37,7 +37,7 @@ bool tree_exists(struct store *store, const struct digest *diff_id);
 /* Whether it has one of any kind. */
 bool tree_exists_somehow(struct store *store, const struct digest *diff_id);
 
-/* --- layer records (layer_record.c, layer.c) ---------------------------------------------------- */
+/* --- layer records (layer_record.c, layer.c) -------------------------------------------------- */
 
 /* A blob that is known to hold a layer; its bytes need not be here. */
 struct layer_blob {
@@ -82,7 +82,7 @@ int layer_find_elsewhere(struct store *store, const struct digest *diff_id,
 struct layer;
 int layer_remember(struct store *store, const struct layer *layer, struct err *err);
 
-/* --- walking a tree (walk.c, inodes.c) --------------------------------------------------------- */
+/* --- walking a tree (walk.c, inodes.c) -------------------------------------------------------- */
 
 /* What is known of an inode. inode_map_free() frees the paths. */
 struct inode {
@@ -142,7 +142,7 @@ int walk_entry(struct walk *walk, const struct walk_item *item, int fd, struct e
 int walk_write(struct walk *walk, const struct walk_item *item, int fd, struct tar_writer *tar,
 	       struct err *err);
 
-/* --- extended attributes (xattrs.c) ------------------------------------------------------------ */
+/* --- extended attributes (xattrs.c) ----------------------------------------------------------- */
 
 /* Those of an open file that an image may have, sorted by name. Valid until the next read. */
 struct xattr_list {
@@ -155,7 +155,7 @@ void xattr_list_release(struct xattr_list *list);
 int xattr_list_read(struct xattr_list *list, int fd, struct err *err);
 bool xattr_list_equal(const struct xattr_list *a, const struct xattr_list *b);
 
-/* --- overlay's own notation (overlay.c) -------------------------------------------------------- */
+/* --- overlay's own notation (overlay.c) ------------------------------------------------------- */
 
 /*
  * "trusted.overlay.opaque", or "user.overlay.opaque" outside the initial user namespace: the
@@ -175,7 +175,7 @@ bool overlay_is_whiteout(const struct stat *st, const char *opaque_name);
 int overlay_set_opaque(int dir_fd, const char *opaque_name); /* -1 with errno; EEXIST: it is */
 int overlay_put_whiteout(int dir_fd, const char *name, const char *opaque_name); /* likewise */
 
-/* --- owners that cannot be given (owners.c) ---------------------------------------------------- */
+/* --- owners that cannot be given (owners.c) --------------------------------------------------- */
 
 #define OWNER_XATTR "user.cbuild.owner"
 
@@ -199,7 +199,6 @@ struct path_set {
 	const char **paths;
 	size_t n;
 };
-int path_set_parse(char *text, size_t len, struct path_set *ret_set); /* takes text */
 bool path_set_has(const struct path_set *set, const char *path);
 void path_set_release(struct path_set *set);
 int tree_read_implied(struct store *store, const struct digest *diff_id,
@@ -240,7 +239,7 @@ int target_open_parent(struct target *to, const char *path, unsigned flags,
 /* Remove what has this name: a directory goes to trash/. -1 with errno. */
 int target_clear(struct target *to, int dir_fd, const char *name);
 
-/* --- unpacking (unpack.c) ---------------------------------------------------------------------- */
+/* --- unpacking (unpack.c) --------------------------------------------------------------------- */
 
 struct unpack {
 	int tar_fd;	 /* read from its position */
@@ -258,7 +257,7 @@ uint64_t unpack_limit(uint64_t size);
 /* A child_function for a struct unpack, without result. */
 int unpack_run(void *unpack, void *result, struct err *err);
 
-/* --- headers of our own tars (tar_index.c) ----------------------------------------------------- */
+/* --- headers of our own tars (tar_index.c) ---------------------------------------------------- */
 
 struct tar_member {
 	char *path, *link;
@@ -279,7 +278,7 @@ void tar_index_free(struct tar_index *index);
 /* The first member whose path is not before this one; n when there is none. */
 size_t tar_index_find(const struct tar_index *index, const char *path);
 
-/* --- merged roots (root.c) --------------------------------------------------------------------- */
+/* --- merged roots (root.c) -------------------------------------------------------------------- */
 
 #define ROOT_LAYERS_MAX 500 /* what overlay stacks, and an image may have */
 
@@ -340,7 +339,7 @@ int root_use_trees(struct root *root, struct err *err);
 int root_implied(struct root *root, size_t layer, const struct path_set **ret_set,
 		 struct err *err);
 
-/* --- attributes of merged directories (top.c) --------------------------------------------------- */
+/* --- attributes of merged directories (top.c) ------------------------------------------------- */
 
 /* Owner, mode, attributes and time of a merged directory, onto fd. */
 int root_dress(struct root *root, const char *path, const struct root_found *found, int fd,
@@ -359,12 +358,12 @@ int top_make(struct root *root, const struct root_dir *dir, struct scratch *scra
 int scratch_make(struct scratch *scratch, const char *name, char **ret_path, int *ret_fd,
 		 struct err *err);
 
-/* --- copied roots (native.c) -------------------------------------------------------------------- */
+/* --- copied roots (native.c) ------------------------------------------------------------------ */
 
 /* Copy the trees of all layers of a root into an empty directory, one over the other. */
 int native_copy(struct root *root, int root_fd, struct err *err);
 
-/* --- diffs (diff.c, diff_removed.c) ------------------------------------------------------------- */
+/* --- diffs (diff.c, diff_removed.c) ----------------------------------------------------------- */
 
 struct diff_result {
 	bool empty;
@@ -393,7 +392,7 @@ int diff_write_whole(struct root *lower, int upper_fd, const struct timespec *co
 int diff_removed(struct root *lower, const struct root_dir *in, const struct walk_item *item,
 		 struct strv *names, struct err *err);
 
-/* --- power cuts (boot.c) ------------------------------------------------------------------------ */
+/* --- power cuts (boot.c) ---------------------------------------------------------------------- */
 
 /* Set aside what was not on the disk when an earlier boot ended. Part of store_open(). */
 int boot_check(struct store *store, struct err *err);
@@ -401,7 +400,7 @@ int boot_check(struct store *store, struct err *err);
 /* All written before `began` (ns since 1970) is on the disk. Part of store_sync(). */
 int boot_note_sync(struct store *store, int64_t began, struct err *err);
 
-/* --- store, blobs, records (store.c, blob.c, record.c, scratch.c) ------------------------------ */
+/* --- store, blobs, records (store.c, blob.c, record.c, scratch.c) ----------------------------- */
 
 /*
  * Files under the store by any relative path, in the form of records (see store.h): one JSON
@@ -420,7 +419,7 @@ void store_set_aside(struct store *store, const char *path);
 #define TMP_PATH_MAX 64
 int tmp_file_open(struct store *store, char ret_path[TMP_PATH_MAX], int *ret_fd, struct err *err);
 
-/* --- image documents (platform.c, document.c, image_*.c, manifest.c) --------------------------- */
+/* --- image documents (platform.c, document.c, image_*.c, manifest.c) -------------------------- */
 
 struct platform;
 
@@ -454,7 +453,7 @@ void strv_sort_in_place(struct strv *strv);
 /* The known members of docker's health check, those that say something, in docker's order. */
 json_t *healthcheck_canonical(const json_t *check);
 
-/* --- images in the store (image_store.c, image_names.c, image_remove.c) ------------------------ */
+/* --- images in the store (image_store.c, image_names.c, image_remove.c) ----------------------- */
 
 #define IMAGE_MADE_MAX 8
 

@@ -268,8 +268,7 @@ int layer_stream(struct store *store, const struct digest *diff_id, struct sink 
 
 	if (layer_find_blob(store, diff_id, &blob, err) == 0)
 		return stream_blob(store, diff_id, &blob, sink, err);
-	if (err->kind != ERR_NOT_FOUND ||
-	    !tree_exists_somehow(store, diff_id))
+	if (err->kind != ERR_NOT_FOUND || !tree_exists_somehow(store, diff_id))
 		return -1;
 	return tree_stream(store, diff_id, sink, err);
 }
@@ -294,8 +293,7 @@ static int pack(struct store *store, const struct digest *diff_id, enum compress
 {
 	cleanup_with(compressor_free) struct compressor *compressor = NULL;
 	cleanup_with(blob_writer_free) struct blob_writer *writer = NULL;
-	struct layer_blob blob = { .descriptor.media = media_of_layer(compression),
-				   .own = true };
+	struct layer_blob blob = { .descriptor.media = media_of_layer(compression), .own = true };
 
 	if (blob_writer_open(store, &writer, err) < 0)
 		return -1;

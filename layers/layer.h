@@ -150,8 +150,8 @@ bool owner_recorded(int fd, uid_t *ret_uid, gid_t *ret_gid);
 
 /*
  * The way back: what is in a directory and `wanted` (by its path; a directory that is not wanted is
- * left out alone, not what is in it) as a tar, compressed, to fd. Sockets and whiteouts are left out.
- * ERR_INVALID for names that begin with ".wh.".
+ * left out alone, not what is in it) as a tar, compressed, to fd. Sockets and whiteouts are left
+ * out. ERR_INVALID for names that begin with ".wh.".
  */
 typedef bool tar_wanted(void *arg, const char *path);
 int tar_pack(int dir_fd, tar_wanted *wanted, void *arg, enum compression compression, int fd,
@@ -198,7 +198,7 @@ bool root_is_ready(struct store *store, const struct digest *diff_ids, size_t n,
 /* A regular file's content, links followed, at most max bytes (/etc/passwd and the like). */
 int root_read(struct root *root, const char *path, size_t max, struct buf *buf, struct err *err);
 
-/* --- snapshots: a root to run in --------------------------------------------------------------- */
+/* --- snapshots: a root to run in -------------------------------------------------------------- */
 
 /*
  * The directories of an overlay over some layers. All names relative to store_fd(). Entries of

@@ -56,8 +56,8 @@ static int copy_entries(struct tar_reader *from, int64_t latest, struct tar_writ
 
 /* The tar of a layer as a file: the blob that holds it, or what the tree gives, in a file that
  * `spool` keeps without a name. */
-static int open_tar(struct store *store, const struct digest *diff_id,
-		    struct blob_writer **spool, int *ret_fd, struct err *err)
+static int open_tar(struct store *store, const struct digest *diff_id, struct blob_writer **spool,
+		    int *ret_fd, struct err *err)
 {
 	struct descriptor blob;
 

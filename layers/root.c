@@ -33,7 +33,7 @@ struct look {
 struct root_layer {
 	struct digest diff_id;
 	bool loaded, has_implied;
-	int fs_fd; /* of its tree, or -1; */
+	int fs_fd;		 /* of its tree, or -1; */
 	const char *opaque_name; /* the tree's notation when it was opened, */
 	bool recorded_owners;	 /* and whether its owners are */
 	struct path_set implied;

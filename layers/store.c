@@ -28,9 +28,9 @@
 static const char store_format[] = "cbuild store 1\n";
 
 static const char *const store_directories[] = {
-	"blobs", "blobs/sha256", "images",  "images/ids", "images/names", "layers", "trees",
-	"steps", "contexts",	 "fetches", "builds",	  "costs",	  "mounts", "tmp",
-	"locks",  "flat",	 "own",	    "own-flat",
+	"blobs",  "blobs/sha256", "images",   "images/ids", "images/names", "layers",
+	"trees",  "steps",	  "contexts", "fetches",    "builds",	    "costs",
+	"mounts", "tmp",	  "locks",    "flat",	    "own",	    "own-flat",
 };
 
 /* Stands in the store while what a build wrote was not synced on purpose. */

@@ -62,7 +62,7 @@ bool store_has_flat_trees(const struct store *store);
 void store_record_owners(struct store *store);
 bool store_records_owners(const struct store *store);
 
-int store_fd(const struct store *store);	    /* its directory; stays the store's */
+int store_fd(const struct store *store);	   /* its directory; stays the store's */
 const char *store_path(const struct store *store); /* absolute, for messages */
 
 /* No layer that comes from outside may unpack to more bytes than this; 0, as at first: any may. */
@@ -100,8 +100,7 @@ void blob_writer_free(struct blob_writer *writer);
 /* The descriptor written to, for copy_file_range; the caller then tells the digest at commit by
  * blob_writer_set_digest() from its own hashing of the same bytes. */
 int blob_writer_fd(struct blob_writer *writer);
-void blob_writer_set_digest(struct blob_writer *writer, const struct digest *digest,
-			    uint64_t size);
+void blob_writer_set_digest(struct blob_writer *writer, const struct digest *digest, uint64_t size);
 
 /* A small blob from memory. */
 int blob_put(struct store *store, const void *data, size_t len, struct digest *ret_digest,
@@ -138,8 +137,8 @@ int blob_remove(struct store *store, const struct digest *digest, struct err *er
  * error. */
 int record_read(struct store *store, const char *kind, const struct digest *name, struct buf *buf,
 		struct err *err);
-int record_write(struct store *store, const char *kind, const struct digest *name,
-		 const void *data, size_t len, struct err *err);
+int record_write(struct store *store, const char *kind, const struct digest *name, const void *data,
+		 size_t len, struct err *err);
 int record_remove(struct store *store, const char *kind, const struct digest *name,
 		  struct err *err);
 

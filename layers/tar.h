@@ -16,10 +16,10 @@
 struct err;
 struct sink;
 
-#define TAR_BLOCK 512
-#define TAR_WHITEOUT ".wh."
-#define TAR_OPAQUE ".wh..wh..opq"
-#define TAR_XATTR_KEY "SCHILY.xattr."
+#define TAR_BLOCK	512
+#define TAR_WHITEOUT	".wh."
+#define TAR_OPAQUE	".wh..wh..opq"
+#define TAR_XATTR_KEY	"SCHILY.xattr."
 #define TAR_SPECIAL_MAX (1024 * 1024) /* bytes of one pax header or GNU long name */
 
 /* A ustar header block. Text fields that are full have no NUL. */

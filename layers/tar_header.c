@@ -109,7 +109,8 @@ static bool parse_time(char *text, int64_t *ret_seconds)
 bool xattr_is_portable(const char *name)
 {
 	static const char *const dropped[] = {
-		"trusted.overlay.", "user.overlay.", "user.cbuild.", "btrfs.", /* prefixes end with a point */
+		/* prefixes end with a point */
+		"trusted.overlay.", "user.overlay.", "user.cbuild.", "btrfs.",
 		"security.selinux", "security.ima",  "security.evm", "system.nfs4_acl",
 	};
 

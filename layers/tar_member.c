@@ -220,8 +220,7 @@ static int set_size(struct tar_reader *reader, const struct tar_header *header, 
 	return 0;
 }
 
-/* --- sparse files ------------------------------------------------------------------------------
- */
+/* --- sparse files ----------------------------------------------------------------------------- */
 
 /* A line with a number of a 1.0 map, which is part of the stored content. */
 static int take_line(struct tar_reader *reader, int64_t *ret_number, struct err *err)

@@ -72,7 +72,8 @@ bool tree_exists_somehow(struct store *store, const struct digest *diff_id)
 
 /* --- implied directories ---------------------------------------------------------------------- */
 
-int path_set_parse(char *text, size_t len, struct path_set *ret_set)
+/* Takes text. */
+static int path_set_parse(char *text, size_t len, struct path_set *ret_set)
 {
 	struct path_set set = { .text = text };
 	size_t cap = 0;
@@ -213,8 +214,8 @@ static int stream_item(struct walk *walk, const struct walk_item *item,
 static int stream(int fs_fd, unsigned kind, const struct path_set *implied, struct tar_writer *tar,
 		  struct err *err)
 {
-	cleanup_with(walk_free) struct walk *walk = walk_new(
-		fs_fd, kind & 1 ? TAR_OPAQUE : overlay_opaque_name(), kind & 2);
+	cleanup_with(walk_free) struct walk *walk =
+		walk_new(fs_fd, kind & 1 ? TAR_OPAQUE : overlay_opaque_name(), kind & 2);
 	struct walk_item item;
 	int more;
 
@@ -224,7 +225,8 @@ static int stream(int fs_fd, unsigned kind, const struct path_set *implied, stru
 	return more < 0 ? -1 : tar_writer_end(tar, err);
 }
 
-/* From the tree of either notation. The bytes are hashed in passing: what is not the layer any more must not leave as it. */
+/* From the tree of either notation. The bytes are hashed in passing: what is not the layer any more
+ * must not leave as it. */
 int tree_stream(struct store *store, const struct digest *diff_id, struct sink *sink,
 		struct err *err)
 {
@@ -244,7 +246,8 @@ int tree_stream(struct store *store, const struct digest *diff_id, struct sink *
 			       digest_format(diff_id, text));
 	if (fs_fd < 0)
 		return err_os(err, "open %s", path);
-	if (read_implied(store, path_in((unsigned)kind, diff_id, "implied", path), &implied, err) < 0)
+	if (read_implied(store, path_in((unsigned)kind, diff_id, "implied", path), &implied, err) <
+	    0)
 		return -1;
 	sink_digest_init(&check, sink);
 	tar = tar_writer_new(&check.sink);

@@ -183,8 +183,7 @@ static void take_names(const struct walk *walk, struct level *level, struct buf 
 			continue;
 		level->names = grow_vector(level->names, level->n, cap, sizeof(*level->names));
 		level->names[level->n++] = (struct name){
-			.whiteout = name_is_whiteout(walk, level->fd, item->d_name,
-						     item->d_type),
+			.whiteout = name_is_whiteout(walk, level->fd, item->d_name, item->d_type),
 		};
 		buf_add(text, item->d_name, strlen(item->d_name) + 1);
 	}

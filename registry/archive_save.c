@@ -163,8 +163,7 @@ static int collect_oci(struct saver *saver, const struct digest *id,
 	return 0;
 }
 
-/* --- the documents that name images ------------------------------------------------------------
- */
+/* --- the documents that name images ----------------------------------------------------------- */
 
 static json_t *format_platform(const struct platform *platform)
 {

@@ -35,7 +35,7 @@ static void add(struct lenders *lenders, const struct digest *digests, size_t n,
 }
 
 static void add_image(struct store *store, struct lenders *lenders, const struct image_name *name,
-		const char *repository)
+		      const char *repository)
 {
 	cleanup_with(manifest_free) struct manifest *manifest = NULL;
 	struct err ignored = ERR_INIT;

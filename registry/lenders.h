@@ -4,8 +4,8 @@
 
 /*
  * registry/lenders.h: which repositories of a registry are known to have which blobs: those that
- * images in the store were pulled from or pushed to, and those that the records of layers name. A push then need not send the layers of its
- * base.
+ * images in the store were pulled from or pushed to, and those that the records of layers name. A
+ * push then need not send the layers of its base.
  */
 
 #include <stddef.h>

@@ -16,20 +16,21 @@
  *	 "platform": "linux/arm64/v8",			pull; absent: the host's
  *	 "layer_max": bytes,				pull: see store_limit_layers(); absent: 0
  *	 "lazy": true,					pull: leave the layers where they are
- *	 "nameless": true,				pull: the image gets neither record nor name,
- *							and what fails is not tried again
+ *	 "nameless": true,				pull: the image gets no record and no name,
+ *							what fails is not tried again
  *	 "id": "sha256:...",				push: the image
  *	 "compression": "none" | "gzip" | "zstd",	push
  *	 "docker": true,				push; docker's media types
  *	 "url": "https://...",				fetch
- *	 "etag": text, "modified": text,		fetch: of the body that is here; absent: none
+ *	 "etag": text, "modified": text,		fetch: of the body that is here, or absent
  *	 "authorization": text,				fetch: a header, a secret; absent: none
  *	 "max": bytes,					fetch: a larger body is an error
  *	 "diff_ids": [...],				layers: what is to be in the store
  *	 "tags": [name, ...],				get-tags
  *	 "tags": [{"tag": name, "manifest": text,	put-tags
  *		   "replace": true,			absent: not when the tag is there already
- *		   "diff_id": ..., "media": name, "digest": ..., "size": n}, ...]}	its layer, or none
+ *		   "diff_id": ..., "media": name, "digest": ..., "size": n},	its layer, or none
+ *		  ...]}
  *
  * The helper answers on stdout with any number of events
  *
@@ -57,8 +58,8 @@
  * from credential helpers.
  */
 
-/* Bytes of a request or answer, with its newline: TAGS_MAX texts of TAG_TEXT_MAX bytes, each of which
- * JSON may write as six. */
+/* Bytes of a request or answer, with its newline: TAGS_MAX texts of TAG_TEXT_MAX bytes, each of
+ * which JSON may write as six. */
 #define PROTOCOL_LINE_MAX (16 * 1024 * 1024)
 #define TAGS_MAX	  64
 

@@ -4,8 +4,8 @@
 /*
  * Pulling. The name is resolved once; from there on everything is asked for by digest, so it does
  * not matter who gives it. Order on disk: blobs, then the layers' records, a sync, the image's
- * record, its name: whatever is named is complete, but that a lazy pull leaves the layers where they
- * are, and their records say where.
+ * record, its name: whatever is named is complete, but that a lazy pull leaves the layers where
+ * they are, and their records say where.
  */
 
 #include <stdlib.h>
@@ -287,8 +287,8 @@ static int record_image(struct pull *pull, struct err *err)
 
 	reference_repository(&pull->session->reference, false, name);
 	for (size_t i = 0; i < pull->manifest->n_layers; i++)
-		if (layer_add_place(store, &pull->image->diff_ids[i], 0,
-				    &pull->manifest->layers[i], name, err) < 0)
+		if (layer_add_place(store, &pull->image->diff_ids[i], 0, &pull->manifest->layers[i],
+				    name, err) < 0)
 			return -1;
 	if (pull->nameless)
 		return 0;
@@ -328,8 +328,8 @@ static int pull_image(struct pull *pull, json_t **ret_result, struct err *err)
 		return -1;
 	if (!pull->lazy)
 		order_layers(pull);
-	if ((!pull->lazy &&
-	     session_each(pull->session, SESSION_BLOBS, pull->n_order, fetch_layer, pull, err) < 0) ||
+	if ((!pull->lazy && session_each(pull->session, SESSION_BLOBS, pull->n_order, fetch_layer,
+					 pull, err) < 0) ||
 	    record_image(pull, err) < 0)
 		return -1;
 	*ret_result = result(&pull->manifest->config.digest, &pull->document.digest,

@@ -139,7 +139,8 @@ static int send_blobs(struct push *push, struct err *err)
 {
 	struct descriptor config = { .digest = push->id };
 
-	if (session_each(push->session, SESSION_BLOBS, push->image->n_layers, send_layer, push, err) < 0)
+	if (session_each(push->session, SESSION_BLOBS, push->image->n_layers, send_layer, push,
+			 err) < 0)
 		return -1;
 	if (!push->manifest && load_manifest(push, err) < 0)
 		return -1;

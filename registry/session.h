@@ -50,8 +50,8 @@ void session_named_event(struct session *session, enum transport_state state, co
 			 uint64_t current, uint64_t total);
 
 /*
- * Call function(arg, i) for each i below n, on so many lanes at once. After a failure the others are
- * cancelled, and the one that failed first is reported.
+ * Call function(arg, i) for each i below n, on so many lanes at once. After a failure the others
+ * are cancelled, and the one that failed first is reported.
  */
 typedef int session_function(void *arg, size_t i, struct err *err);
 int session_each(struct session *session, unsigned lanes, size_t n, session_function *function,

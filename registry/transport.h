@@ -95,7 +95,7 @@ int transport_push(const struct transport_options *options, struct store *store,
 		   transport_listener *listener, void *arg, struct descriptor *ret_manifest,
 		   struct err *err);
 
-/* --- files by URL ------------------------------------------------------------------------------ */
+/* --- files by URL ----------------------------------------------------------------------------- */
 
 struct transport_url {
 	const char *url; /* http or https, without a user name */
@@ -117,8 +117,8 @@ struct transport_file {
 
 /*
  * GET a file into a blob. Redirects are followed as http.h says: not from https to http, not
- * further inside the network than the URL itself leads. Nobody's stored credentials are sent. Errors:
- * ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, ERR_FAILED, each naming the URL without its query.
+ * further inside the network than the URL itself leads. Nobody's stored credentials are sent.
+ * Errors: ERR_NOT_FOUND, ERR_DENIED, ERR_LIMIT, ERR_FAILED, each naming the URL without its query.
  */
 int transport_fetch(const struct transport_options *options, struct store *store,
 		    const struct transport_url *url, transport_listener *listener, void *arg,
@@ -127,9 +127,9 @@ void transport_file_release(struct transport_file *file);
 
 /* --- manifests by tag (tagged.c, layout_tags.c) ------------------------------------------------
  *
- * Small artifacts for shared caches: OCI manifests of a config that is "{}" and one layer, each under
- * a tag. What they say is the caller's business. They are in a repository of a registry or in an OCI
- * layout, a directory.
+ * Small artifacts for shared caches: OCI manifests of a config that is "{}" and one layer, each
+ * under a tag. What they say is the caller's business. They are in a repository of a registry or in
+ * an OCI layout, a directory.
  */
 
 #define TAG_TEXT_MAX (32 * 1024) /* bytes of a manifest */
@@ -139,8 +139,8 @@ struct tagged {
 	char *text; /* the manifest; of get: the caller's to free, NULL when there is none, "" when
 		     * it is too long */
 
-	/* put: its layer, which is in the store or can be had; a zero diff_id: none, then the layer is
-	 * "{}" as well */
+	/* put: its layer, which is in the store or can be had; a zero diff_id: none, then the layer
+	 * is "{}" as well */
 	struct digest diff_id;
 	struct descriptor blob;
 	bool replace; /* put: also when the tag is there */
@@ -167,7 +167,7 @@ int layout_put_tags(struct store *store, int dir_fd, const struct tagged *tags, 
 int layout_take_layer(struct store *store, int dir_fd, const struct descriptor *blob,
 		      const struct digest *diff_id, struct err *err);
 
-/* --- OCI layouts (registry/layout.c) ----------------------------------------------------------- */
+/* --- OCI layouts (registry/layout.c) ---------------------------------------------------------- */
 
 /*
  * Take an image out of an OCI layout, a directory: the one that index.json has under this tag
@@ -183,10 +183,10 @@ int layout_read(int dir_fd, const char *tag, const struct digest *digest,
 		const struct platform *platform, struct digest *ret_id, struct image **ret_image,
 		struct err *err);
 
-/* --- archives (registry/archive_*.c) ----------------------------------------------------------- */
+/* --- archives (registry/archive_*.c) ---------------------------------------------------------- */
 
 enum archive_format {
-	ARCHIVE_DOCKER, /* docker save: manifest.json, and an OCI layout in one, as docker 25 does */
+	ARCHIVE_DOCKER, /* docker save: manifest.json and an OCI layout in one, as docker 25 does */
 	ARCHIVE_OCI,	/* OCI image layout in a tar */
 };
 

@@ -154,7 +154,8 @@ static int enable_wanted(struct cgroup *cgroup, int fd, const char *path, bool i
 		return is_enabled(fd, "pids")
 			       ? 0
 			       : err_set(err, ERR_UNSUPPORTED,
-					 "the controller \"pids\" is not enabled in cgroup %s", path);
+					 "the controller \"pids\" is not enabled in cgroup %s",
+					 path);
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
 		if (!is_wanted(&cgroup->limits, i) || is_enabled(fd, controllers[i]))
 			continue;

@@ -207,7 +207,7 @@ static int map_ranges(uid_t uid, gid_t gid, const struct subid *uids, const stru
 /* --- root that may set ids ------------------------------------------------------------------ */
 
 struct identity {
-	pid_t pid;	/* whose maps are written */
+	pid_t pid; /* whose maps are written */
 	int go_fds[2];
 };
 
@@ -226,9 +226,8 @@ static int copy_map(pid_t pid, const char *name, struct err *err)
 	snprintf(to, sizeof(to), "/proc/%d/%s", (int)pid, name);
 	if (file_read_at(AT_FDCWD, from, &ours, err) < 0)
 		return -1;
-	for (const char *at = ours.data;
-	     sscanf(at, "%" SCNu32 " %" SCNu32 " %" SCNu32 "%n", &inside, &outside, &count,
-		    &used) == 3;
+	for (const char *at = ours.data; sscanf(at, "%" SCNu32 " %" SCNu32 " %" SCNu32 "%n",
+						&inside, &outside, &count, &used) == 3;
 	     at += used)
 		buf_addf(&theirs, "%" PRIu32 " %" PRIu32 " %" PRIu32 "\n", inside, inside, count);
 	return write_map(to, theirs.data, err);

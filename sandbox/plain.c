@@ -56,8 +56,7 @@ static int take_place(struct plain *plain, int aside_fd, int parent_fd, const ch
 	struct placed *placed;
 	struct stat st;
 
-	plain->placed =
-		grow_vector(plain->placed, plain->n, &plain->cap, sizeof(*plain->placed));
+	plain->placed = grow_vector(plain->placed, plain->n, &plain->cap, sizeof(*plain->placed));
 	placed = &plain->placed[plain->n++];
 	*placed = (struct placed){ .parent_fd = parent_fd, .leaf = xstrdup(leaf) };
 	if (fstat(parent_fd, &st) < 0)
@@ -280,8 +279,8 @@ static int place_mount(struct plain *plain, const struct sandbox_spec *spec,
 		return -1;
 	if (mount->kind == SANDBOX_MOUNT_BIND)
 		return copy_bound(mount, fd, err);
-	if (write_all(fd, mount->data, mount->len) < 0 ||
-	    fchown(fd, mount->uid, mount->gid) < 0 || fchmod(fd, mount->mode) < 0)
+	if (write_all(fd, mount->data, mount->len) < 0 || fchown(fd, mount->uid, mount->gid) < 0 ||
+	    fchmod(fd, mount->mode) < 0)
 		return err_os(err, "write the file for %s", mount->target);
 	return 0;
 }
@@ -310,9 +309,10 @@ int plain_prepare(const struct sandbox_spec *spec, struct plain *plain, struct e
 	if (plain->null_fd < 0)
 		return err_os(err, "open /dev/null");
 	if (plain->abi < LANDLOCK_SCOPES && plain->proc_fd < 0)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "processes that a step leaves behind could not be found: there is "
-			       "no /proc, and this kernel has no Landlock with scopes (Linux 6.12)");
+		return err_set(
+			err, ERR_UNSUPPORTED,
+			"processes that a step leaves behind could not be found: there is "
+			"no /proc, and this kernel has no Landlock with scopes (Linux 6.12)");
 	if (place_own(plain, spec, err) < 0)
 		return -1;
 	for (size_t i = 0; i < spec->n_mounts; i++)

@@ -228,7 +228,8 @@ static void probe_store(struct userns_info *info, const char *dir)
 		    fs.f_flag & ST_NOEXEC ? "noexec" : "nosuid",
 		    fs.f_flag & ST_NOEXEC ? "nothing can be executed" : "su and sudo do not work");
 	else
-		add(info, "store", !bad, "%s", bad ? strerrordesc_np(errno) : "a usual file system");
+		add(info, "store", !bad, "%s",
+		    bad ? strerrordesc_np(errno) : "a usual file system");
 }
 
 /* Without namespaces. The child has tried for them and is what it was, or in a half-made one. */
@@ -258,8 +259,8 @@ static int probe_all(void *arg, void *result, struct err *err)
 	if (!root)
 		probe_ranges(info);
 	works = userns_enter(err) == 0;
-	add(info, "namespaces", works, "%s", works ? "user and mount namespaces as needed"
-						   : err->message);
+	add(info, "namespaces", works, "%s",
+	    works ? "user and mount namespaces as needed" : err->message);
 	if (works)
 		info->rung = rung_entered(root, info->rung);
 	probe_capabilities(info);

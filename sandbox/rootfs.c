@@ -156,8 +156,8 @@ static int put_etc(int root_fd, int scaffold_fd, struct init_report *report)
 	if (etc < 0 && errno == ENOENT && mkdirat(root_fd, "etc", 0755) == 0)
 		etc = inroot_open(root_fd, "etc", O_PATH | O_DIRECTORY, 0);
 	if (etc < 0 && errno == EEXIST)
-		return init_fail(report, ERR_INVALID, "the image has a link that leads nowhere:",
-				 "/etc");
+		return init_fail(report, ERR_INVALID,
+				 "the image has a link that leads nowhere:", "/etc");
 	if (etc < 0)
 		return init_fail_os(report, "open", "/etc");
 	for (size_t i = 0; i < ARRAY_SIZE(mounts_etc_names); i++)

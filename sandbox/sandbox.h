@@ -154,9 +154,9 @@ struct sandbox_spec {
 	const struct cgroup *cgroup; /* limits on all processes together; NULL: none */
 	const struct sandbox_profile *seccomp; /* NULL: docker's default */
 	/* Without namespaces: root_fd is a plain directory, which is entered by chroot() under
-	 * Landlock. Its processes see all others' network, and those that Landlock cannot keep apart
-	 * (before Linux 6.12) their pids. aside_fd is an empty directory on the same file system.
-	 * No network but the host's, no directories to bind, no privileged steps. */
+	 * Landlock. Its processes see all others' network, and those that Landlock cannot keep
+	 * apart (before Linux 6.12) their pids. aside_fd is an empty directory on the same file
+	 * system. No network but the host's, no directories to bind, no privileged steps. */
 	bool chroot;
 	int aside_fd;
 	bool seccomp_unconfined;

@@ -27,8 +27,8 @@
 
 #define FIRST_USERNS_INODE 0xEFFFFFFDU /* PROC_USER_INIT_INO, part of the kernel's ABI */
 
-static bool has_files;	 /* rights over files */
-static bool has_mounts;	 /* and a mount namespace */
+static bool has_files;	/* rights over files */
+static bool has_mounts; /* and a mount namespace */
 /* A second attempt would start from a half-made namespace, or beside other threads. */
 static struct err files_refused, mounts_refused;
 

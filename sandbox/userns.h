@@ -15,16 +15,16 @@
 struct err;
 
 enum userns_rung {
-	USERNS_ROOT,	/* real root with the capabilities that are needed */
-	USERNS_NESTED,	/* root without some of them, in a user namespace of its own */
-	USERNS_RANGES,	/* a plain user with subordinate id ranges */
-	USERNS_SINGLE,	/* a plain user with one id */
-	USERNS_CHROOT,	/* no namespaces: RUN needs --isolation=chroot */
-	USERNS_NONE,	/* RUN cannot work here */
+	USERNS_ROOT,   /* real root with the capabilities that are needed */
+	USERNS_NESTED, /* root without some of them, in a user namespace of its own */
+	USERNS_RANGES, /* a plain user with subordinate id ranges */
+	USERNS_SINGLE, /* a plain user with one id */
+	USERNS_CHROOT, /* no namespaces: RUN needs --isolation=chroot */
+	USERNS_NONE,   /* RUN cannot work here */
 };
 
 struct userns_probe {
-	const char *name;   /* "user namespace", "overlay mount", ... */
+	const char *name; /* "user namespace", "overlay mount", ... */
 	bool ok;
 	char detail[800]; /* the answer, or why not and what would fix it */
 };
