@@ -44,15 +44,12 @@ static int read_request(json_t **ret_request, struct err *err)
 static int take_request(struct session *session, struct err *err)
 {
 	const char *reference, *conf;
-	uint64_t layer_max;
 
 	if (js_string(session->request, "op", "", &session->op, err) < 0 ||
 	    js_string(session->request, "reference", "", &reference, err) < 0 ||
 	    js_string(session->request, "authfile", NULL, &session->authfile, err) < 0 ||
-	    js_string(session->request, "registries_conf", NULL, &conf, err) < 0 ||
-	    js_uint(session->request, "layer_max", 0, &layer_max, err) < 0)
+	    js_string(session->request, "registries_conf", NULL, &conf, err) < 0)
 		return -1;
-	store_limit_layers(session->store, layer_max);
 	session->insecure = json_is_true(json_object_get(session->request, "insecure"));
 	if (strcmp(session->op, OP_FETCH) == 0)
 		return 0;

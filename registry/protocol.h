@@ -14,7 +14,6 @@
  *	 "authfile": path, "registries_conf": path,	absent: the usual places
  *	 "insecure": true,				absent: false
  *	 "platform": "linux/arm64/v8",			pull; absent: the host's
- *	 "layer_max": bytes,				pull: see store_limit_layers(); absent: 0
  *	 "lazy": true,					pull: leave the layers where they are
  *	 "nameless": true,				pull: the image gets no record and no name,
  *							what fails is not tried again

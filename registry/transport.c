@@ -55,9 +55,6 @@ static int pull(const struct transport_options *options, struct store *store,
 
 	if (options->platform)
 		set_text(request, "platform", platform_format(options->platform, platform));
-	if (store_layer_max(store))
-		json_object_set_new(request, "layer_max",
-				    json_integer((json_int_t)store_layer_max(store)));
 	if (options->lazy || nameless)
 		json_object_set_new(request, "lazy", json_true());
 	if (nameless)
