@@ -84,22 +84,17 @@ int cli_hosts(struct cli *cli, const struct strv *hosts, char **ret_text, struct
 	return 0;
 }
 
-/* By another name first. */
 static int write_whole(const char *output, cli_writer *writer, void *arg, struct err *err)
 {
-	char random[FILE_RANDOM_MAX];
-	cleanup_free char *tmp = xasprintf("%s.%s", output, file_random_name(random));
-	cleanup_fd int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int status;
+	struct file_draft draft;
 
-	if (fd < 0)
-		return err_os(err, "create %s", output);
-	status = writer(arg, fd, err);
-	if (status == 0 && (fsync(fd) < 0 || rename(tmp, output) < 0))
-		status = err_os(err, "write %s", output);
-	if (status < 0)
-		unlink(tmp);
-	return status;
+	if (file_draft_open(AT_FDCWD, output, 0600, &draft, err) < 0)
+		return -1;
+	if (writer(arg, draft.fd, err) < 0) {
+		file_draft_release(&draft);
+		return -1;
+	}
+	return file_draft_commit(&draft, true, err);
 }
 
 int cli_write_file(struct cli *cli, const char *output, const char *instead, cli_writer *writer,

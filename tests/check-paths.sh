@@ -41,7 +41,7 @@ cli/build_input.c: realpath: user: -f
 cli/cmd_archive.c: open: user: --input
 cli/cmd_build.c: access stat: user: the store and the context
 cli/cmd_cache.c: open: user: cache import
-cli/common.c: open rename stat unlink: user: --output and cache export
+cli/common.c: open stat: user: --output and cache export
 cli/cmd_explain.c: access realpath stat: user
 cli/grants.c: open realpath stat: user: --secret and --ssh
 cli/main.c: access open readlink stat: user; host: /dev/null, /proc/self/exe
