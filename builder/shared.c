@@ -45,7 +45,8 @@ struct asked {
 struct shared {
 	struct cache *caches;
 	size_t n_caches;
-	pthread_mutex_t mutex; /* held while somebody asks; guards what was asked */
+	pthread_mutex_t asking; /* held while somebody asks, who alone changes what was asked, */
+	pthread_mutex_t mutex;	/* and for each change of it: who looks need not wait for answers */
 	struct asked *asked;
 	size_t n_asked, cap_asked;
 };
@@ -101,6 +102,7 @@ int shared_open(struct builder *builder, struct err *err)
 	if (!options->n_cache_from)
 		return 0;
 	builder->shared = shared = xcalloc(1, sizeof(*shared));
+	pthread_mutex_init(&shared->asking, NULL);
 	pthread_mutex_init(&shared->mutex, NULL);
 	shared->caches = xcalloc(options->n_cache_from, sizeof(*shared->caches));
 	for (; shared->n_caches < options->n_cache_from; shared->n_caches++) {
@@ -123,6 +125,7 @@ void shared_free(struct shared *shared)
 	free(shared->caches);
 	free(shared->asked);
 	pthread_mutex_destroy(&shared->mutex);
+	pthread_mutex_destroy(&shared->asking);
 	free(shared);
 }
 
@@ -140,9 +143,25 @@ static void add_asked(struct shared *shared, const struct digest *key)
 {
 	if (digest_is_zero(key) || find_asked(shared, key))
 		return;
+	pthread_mutex_lock(&shared->mutex);
 	shared->asked = grow_vector(shared->asked, shared->n_asked, &shared->cap_asked,
 				    sizeof(*shared->asked));
 	shared->asked[shared->n_asked++] = (struct asked){ .key = *key };
+	pthread_mutex_unlock(&shared->mutex);
+}
+
+static void set_from(struct shared *shared, struct asked *asked, const struct cache *from)
+{
+	pthread_mutex_lock(&shared->mutex);
+	asked->from = from;
+	pthread_mutex_unlock(&shared->mutex);
+}
+
+static void set_lied(struct shared *shared, struct asked *asked)
+{
+	pthread_mutex_lock(&shared->mutex);
+	asked->lied = true;
+	pthread_mutex_unlock(&shared->mutex);
 }
 
 static const char *name_origin(const struct shared *shared, const struct digest *key)
@@ -198,7 +217,7 @@ static void read_answer(struct builder *builder, struct cache *cache, const char
 	if (!text || shared_parse(text, &answer->asked->key, &answer->record, &answer->blob,
 				  &answer->parts, &why) == 0)
 		return;
-	answer->asked->lied = true;
+	set_lied(builder->shared, answer->asked);
 	err_set(&told, why.kind, "a record in it cannot be believed: %s", why.message);
 	turn_off(builder, cache, &told);
 }
@@ -223,13 +242,13 @@ static bool take(struct builder *builder, struct cache *cache, const struct answ
 {
 	struct err why = ERR_INIT;
 
+	set_from(builder->shared, answer->asked, cache); /* before anybody can see the record */
 	if (take_layer(builder, cache, answer, &why) == 0 &&
 	    cache_put(builder->options->store, &answer->asked->key, &answer->record, answer->parts,
-		      &why) == 0) {
-		answer->asked->from = cache;
+		      &why) == 0)
 		return true;
-	}
-	answer->asked->lied = true;
+	set_from(builder->shared, answer->asked, NULL);
+	set_lied(builder->shared, answer->asked);
 	turn_off(builder, cache, &why);
 	return false;
 }
@@ -308,11 +327,12 @@ static int take_inline(struct builder *builder, struct cache *cache, const struc
 
 	if (cache_get(store, &inlined->key, &known, &ignored) == 0)
 		return 0;
-	if (cache_put(store, &inlined->key, &inlined->record, parts, err) < 0)
-		return -1;
 	add_asked(builder->shared, &inlined->key);
-	find_asked(builder->shared, &inlined->key)->from = cache;
-	return 0;
+	set_from(builder->shared, find_asked(builder->shared, &inlined->key), cache);
+	if (cache_put(store, &inlined->key, &inlined->record, parts, err) == 0)
+		return 0;
+	set_from(builder->shared, find_asked(builder->shared, &inlined->key), NULL);
+	return -1;
 }
 
 /* All are read before one is taken. */
@@ -432,9 +452,9 @@ bool shared_find(struct builder *builder, const struct digest *key)
 
 	if (!shared)
 		return false;
-	pthread_mutex_lock(&shared->mutex);
+	pthread_mutex_lock(&shared->asking);
 	found = find(builder, key);
-	pthread_mutex_unlock(&shared->mutex);
+	pthread_mutex_unlock(&shared->asking);
 	return found;
 }
 
@@ -447,11 +467,11 @@ void shared_ask(struct builder *builder, const struct digest *keys, size_t n)
 
 	if (!shared)
 		return;
-	pthread_mutex_lock(&shared->mutex);
+	pthread_mutex_lock(&shared->asking);
 	first = shared->n_asked;
 	for (size_t i = 0; i < n; i++)
 		if (cache_get(builder->options->store, &keys[i], &known, &ignored) < 0)
 			add_asked(shared, &keys[i]);
 	ask_all(builder, first);
-	pthread_mutex_unlock(&shared->mutex);
+	pthread_mutex_unlock(&shared->asking);
 }
