@@ -23,9 +23,13 @@ DEFINE_CLEANUP(struct tar_writer *, tar_writer_free)
 /* One place for each kind of tree: flat or not, with owners that are only recorded or not. */
 static const char *const homes[] = { "trees", "flat", "own", "own-flat" };
 
+#define KIND_FLAT     1u
+#define KIND_RECORDED 2u
+
 static unsigned kind_of(const struct store *store)
 {
-	return (store_has_flat_trees(store) ? 1u : 0u) | (store_records_owners(store) ? 2u : 0u);
+	return (store_has_flat_trees(store) ? KIND_FLAT : 0) |
+	       (store_records_owners(store) ? KIND_RECORDED : 0);
 }
 
 static const char *path_in(unsigned kind, const struct digest *diff_id, const char *below,
@@ -214,8 +218,8 @@ static int stream_item(struct walk *walk, const struct walk_item *item,
 static int stream(int fs_fd, unsigned kind, const struct path_set *implied, struct tar_writer *tar,
 		  struct err *err)
 {
-	cleanup_with(walk_free) struct walk *walk =
-		walk_new(fs_fd, kind & 1 ? TAR_OPAQUE : overlay_opaque_name(), kind & 2);
+	cleanup_with(walk_free) struct walk *walk = walk_new(
+		fs_fd, kind & KIND_FLAT ? TAR_OPAQUE : overlay_opaque_name(), kind & KIND_RECORDED);
 	struct walk_item item;
 	int more;
 

@@ -44,9 +44,17 @@ const char *reader_text_at(struct reader *reader, const json_t *list, const char
 
 /* --- seccomp_entry.c */
 
+/*
+ * The action that is named by `key`, with the errno that one of the other two keys gives (by number
+ * as docker has it, by name as podman has it), EPERM without. ERR_INVALID when there is none, it is
+ * unknown, or has no place for a number; ERR_UNSUPPORTED for SCMP_ACT_NOTIFY.
+ */
 int policy_read_action(struct reader *reader, const json_t *object, const char *parent,
 		       const char *key, const char *ret_key, const char *errno_key,
 		       uint32_t *ret_action);
+
+/* One element of "syscalls" into *entry, which is all zero before; what it points to lives in the
+ * arena. An entry that does not count here is read just as well. */
 int policy_read_entry(struct reader *reader, const json_t *object, const char *path,
 		      struct policy_entry *entry);
 
