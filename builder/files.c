@@ -67,7 +67,7 @@ static void add_content(const struct node *node, struct buf *text)
 
 static void add_file(const struct copy *copy, size_t i, struct buf *text)
 {
-	const struct item *item = &copy->items[i];
+	const struct item *item = copy_item(copy, i);
 	const struct node *node = item->node;
 	bool has_mode = copy->request.chmod && copy->chmod.octal;
 	char path[NODE_PATH_MAX], hex[DIGEST_HEX_MAX];
@@ -99,7 +99,7 @@ static bool is_too_long(const struct copy *copy, const struct buf *text)
 	size_t left = (text->max - text->len) / FILE_LINE_MIN;
 
 	for (size_t i = 0; i < copy->n_items; i++)
-		if (S_ISREG(copy->items[i].node->mode) && left-- == 0)
+		if (S_ISREG(copy_item(copy, i)->node->mode) && left-- == 0)
 			return true;
 	return false;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -25,6 +26,7 @@ struct index_draft {
 	struct index_record block[BLOCK_RECORDS];
 	size_t used; /* records of block */
 	uint64_t n_records;
+	struct arena *nodes; /* let go as they are seen */
 	struct index_dir *dirs;
 	size_t n_dirs, cap_dirs;
 	struct buf pool;
@@ -44,6 +46,7 @@ static void draft_flush(struct index_draft *draft)
 {
 	draft_put(draft, draft->block, draft->used * sizeof(*draft->block));
 	draft->used = 0;
+	arena_let_go(draft->nodes);
 }
 
 static uint32_t draft_pool(struct index_draft *draft, const void *bytes, size_t len)
@@ -208,6 +211,7 @@ int stat_index_save(const struct source *source, struct err *err)
 	struct index_draft *draft = xcalloc(1, sizeof(*draft));
 	int status;
 
+	draft->nodes = source->arena;
 	hasher_init(&draft->hasher);
 	buf_init(&draft->pool, UINT32_MAX);
 	status = draft_save(draft, source, err);
