@@ -17,6 +17,7 @@
 #include "layers/store.h"
 
 #define BLOCK_RECORDS 1024
+#define OLD_DIRS      256 /* looked at before memory is let go */
 
 struct index_draft {
 	struct file_draft file;
@@ -133,12 +134,16 @@ static bool was_not_read(const struct source *source, const char *path)
 
 static void draft_old(struct index_draft *draft, const struct source *source)
 {
-	const struct stat_index *old = source->index;
+	struct stat_index *old = source->index;
 
 	for (uint64_t i = 0; old && i < old->header->n_dirs; i++) {
 		const struct index_dir *dir = &old->dirs[i];
 		uint64_t first = draft->n_records;
 
+		if (i % OLD_DIRS == 0) {
+			stat_index_let_go(old);
+			arena_let_go(draft->nodes);
+		}
 		if (!was_not_read(source, old->pool + dir->path))
 			continue;
 		for (uint32_t k = 0; k < dir->n; k++) {
