@@ -9,6 +9,19 @@
 struct arena;
 
 struct arena *arena_new(void);
+
+/*
+ * From now on, what the arena needs beyond its first `keep` bytes comes from an unnamed file in
+ * the directory (of the caller, who keeps it open as long as the arena is used), mapped: memory
+ * that the system can take back. Where no such file can be made, or has no room, it comes from the
+ * heap as before.
+ */
+void arena_spill(struct arena *arena, int dir_fd, size_t keep);
+
+/* Let go of the pages of that file: nothing is lost, what is touched next is read again. To be
+ * called every so often by who goes through much of an arena; any thread may, at any time. */
+void arena_let_go(struct arena *arena);
+
 void arena_free(struct arena *arena); /* NULL is fine */
 
 /* Zeroed memory, aligned for any type, valid until arena_free(). */

@@ -17,61 +17,74 @@
 
 #define LINKS_MAX 255
 
-static uint64_t hash_path(const char *path)
+static uint32_t hash_path(const char *path)
 {
 	uint64_t hash = 0xcbf29ce484222325;
 
 	for (; *path; path++)
 		hash = (hash ^ (unsigned char)*path) * 0x100000001b3;
-	return hash ^ hash >> 29;
+	return (uint32_t)(hash ^ hash >> 32);
 }
 
-static struct out **slot_of(struct out **slots, size_t n_slots, const char *path)
+/* Where path is, or belongs. An entry of another hash is not touched: it may have been let go. */
+static struct assembly_slot *slot_of(const struct assembly *assembly, const char *path,
+				     uint32_t hash)
 {
-	size_t i = hash_path(path) & (n_slots - 1);
+	for (size_t i = hash;; i++) {
+		struct assembly_slot *slot = &assembly->slots[i & (assembly->n_slots - 1)];
 
-	while (slots[i] && strcmp(slots[i]->path, path))
-		i = (i + 1) & (n_slots - 1);
-	return &slots[i];
+		if (!slot->nth ||
+		    (slot->hash == hash && !strcmp(assembly->outs[slot->nth - 1]->path, path)))
+			return slot;
+	}
 }
 
 struct out *assembly_find(const struct assembly *assembly, const char *path)
 {
-	struct out *out = *slot_of(assembly->slots, assembly->n_slots, path);
+	const struct assembly_slot *slot = slot_of(assembly, path, hash_path(path));
+	struct out *out = slot->nth ? assembly->outs[slot->nth - 1] : NULL;
 
 	return out && !out->dead ? out : NULL;
 }
 
 static void grow_slots(struct assembly *assembly)
 {
-	size_t bigger = assembly->n_slots * 2;
-	struct out **slots = xcalloc(bigger, sizeof(*slots));
+	cleanup_free struct assembly_slot *old = assembly->slots;
+	size_t n_old = assembly->n_slots;
 
-	for (size_t i = 0; i < assembly->n_slots; i++)
-		if (assembly->slots[i])
-			*slot_of(slots, bigger, assembly->slots[i]->path) = assembly->slots[i];
-	free(assembly->slots);
-	assembly->slots = slots;
-	assembly->n_slots = bigger;
+	assembly->n_slots *= 2;
+	assembly->slots = xcalloc(assembly->n_slots, sizeof(*old));
+	for (size_t i = 0; i < n_old; i++) {
+		size_t to = old[i].hash;
+
+		if (!old[i].nth)
+			continue;
+		while (assembly->slots[to & (assembly->n_slots - 1)].nth)
+			to++;
+		assembly->slots[to & (assembly->n_slots - 1)] = old[i];
+	}
 }
 
 static struct out *add_out(struct assembly *assembly, const char *path)
 {
-	struct out **slot;
+	uint32_t hash = hash_path(path);
+	struct assembly_slot *slot;
 	struct out *out;
 
-	if (assembly->n * 2 >= assembly->n_slots)
+	if (assembly->n * 4 >= assembly->n_slots * 3)
 		grow_slots(assembly);
-	slot = slot_of(assembly->slots, assembly->n_slots, path);
-	if (*slot) {
-		(*slot)->dead = false;
-		return *slot;
+	slot = slot_of(assembly, path, hash);
+	if (slot->nth) {
+		out = assembly->outs[slot->nth - 1];
+		out->dead = false;
+		return out;
 	}
-	out = *slot = arena_alloc(assembly->arena, sizeof(*out));
+	out = arena_alloc(assembly->arena, sizeof(*out));
 	out->path = arena_strdup(assembly->arena, path);
 	assembly->outs =
 		grow_vector(assembly->outs, assembly->n, &assembly->cap, sizeof(*assembly->outs));
 	assembly->outs[assembly->n++] = out;
+	*slot = (struct assembly_slot){ .hash = hash, .nth = (uint32_t)assembly->n };
 	return out;
 }
 
@@ -231,20 +244,38 @@ int assembly_resolve(struct assembly *assembly, const char *path, char real[ASSE
 
 /* --- putting ---------------------------------------------------------------------------------- */
 
-/* Make the entry of a directory that is there, as it is in the root below. */
-static struct out *adopt(struct assembly *assembly, const char *path, const struct stat *stat)
+static struct out shown(const char *path, const struct stat *stat)
 {
-	struct out *out = add_out(assembly, path);
-
-	*out = (struct out){
-		.path = out->path,
+	return (struct out){
+		.path = path,
 		.type = ENTRY_DIRECTORY,
 		.mode = stat->st_mode & 07777,
 		.uid = stat->st_uid,
 		.gid = stat->st_gid,
 		.mtime = stat->st_mtim.tv_sec,
 	};
+}
+
+/* Make the entry of a directory that is there, as it is in the root below. */
+static struct out *adopt(struct assembly *assembly, const char *path, const struct stat *stat)
+{
+	struct out *out = add_out(assembly, path);
+
+	*out = shown(out->path, stat);
 	return out;
+}
+
+int assembly_show(struct assembly *assembly, const char *path, struct out *out, struct err *err)
+{
+	struct root_entry below;
+	enum assembly_kind kind;
+
+	if (lookup_below(assembly, path, &below, &kind, err) < 0)
+		return -1;
+	if (kind != ASSEMBLY_DIRECTORY)
+		return err_set(err, ERR_INVALID, "/%s: not a directory", path);
+	*out = shown(out->path, &below.stat);
+	return 0;
 }
 
 /* The entry of an existing directory whose parent has one. */

@@ -55,13 +55,19 @@ enum assembly_kind {
 	ASSEMBLY_OTHER,
 };
 
+/* By hash of the path. */
+struct assembly_slot {
+	uint32_t hash;
+	uint32_t nth; /* 1 + the index of the entry; 0: none */
+};
+
 struct assembly {
 	struct arena *arena;
 	struct root *root; /* NULL: nothing is below */
 	struct out **outs; /* in the order they were first put */
 	size_t n, cap;
-	struct out **slots; /* by hash of the path; a power of two */
-	size_t n_slots;
+	struct assembly_slot *slots;
+	size_t n_slots; /* a power of two */
 	/* of directories that have to be made: */
 	mode_t new_mode;
 	uid_t new_uid;
@@ -69,6 +75,7 @@ struct assembly {
 	int64_t now;
 };
 
+/* The arena should be one that spills (base/arena.h). */
 void assembly_init(struct assembly *assembly, struct arena *arena, struct root *root);
 void assembly_release(struct assembly *assembly);
 
@@ -98,6 +105,9 @@ int assembly_mkdirs(struct assembly *assembly, const char *path, char real[ASSEM
  */
 int assembly_put(struct assembly *assembly, const char *path, enum entry_type type, bool keep,
 		 struct out **ret_out, struct err *err);
+
+/* Give out the attributes of the directory that the root below has at path. */
+int assembly_show(struct assembly *assembly, const char *path, struct out *out, struct err *err);
 
 /* The entry at path, or NULL. */
 struct out *assembly_find(const struct assembly *assembly, const char *path);

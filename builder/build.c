@@ -73,8 +73,8 @@ static int open_context(struct builder *builder, struct err *err)
 	if (options->context_fd < 0)
 		return err_set(err, ERR_NOT_FOUND, "there is no build context to copy from");
 	if (options->context_remote)
-		return source_open_root(options->context_fd, options->context_path, options->jobs,
-					&builder->context, err);
+		return source_open_root(options->store, options->context_fd, options->context_path,
+					options->jobs, &builder->context, err);
 	if (options->ignore_text && !builder->ignore &&
 	    ignore_parse(options->ignore_name, options->ignore_text, options->ignore_len,
 			 &builder->ignore, err) < 0)

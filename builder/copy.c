@@ -21,6 +21,9 @@
 #include "builder/selection.h"
 #include "dockerfile-parser/dockerfile.h"
 
+#define HASHED_AT_ONCE	    8192 /* files */
+#define ITEMS_BEFORE_LET_GO 8192
+
 /* What is fetched or written inline has no source. */
 static void source_lock(struct source *source)
 {
@@ -32,6 +35,15 @@ static void source_unlock(struct source *source)
 {
 	if (source)
 		pthread_mutex_unlock(&source->lock);
+}
+
+/* --- items ------------------------------------------------------------------------------------ */
+
+struct item *copy_item(const struct copy *copy, size_t i)
+{
+	if (i % ITEMS_BEFORE_LET_GO == 0)
+		arena_let_go(copy->request.source->arena);
+	return &copy->items[i / ITEMS_BLOCK][i % ITEMS_BLOCK];
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -85,7 +97,7 @@ static void find_groups(struct copy *copy)
 	size_t n = 0, cap = 0;
 
 	for (size_t i = 0; i < copy->n_items; i++) {
-		const struct item *item = &copy->items[i];
+		const struct item *item = copy_item(copy, i);
 
 		if (!item->node->linked)
 			continue;
@@ -101,8 +113,8 @@ static void find_groups(struct copy *copy)
 			first = i;
 			continue;
 		}
-		copy->items[inodes[first].item].group = (uint32_t)(inodes[first].item + 1);
-		copy->items[inodes[i].item].group = (uint32_t)(inodes[first].item + 1);
+		copy_item(copy, inodes[first].item)->group = (uint32_t)(inodes[first].item + 1);
+		copy_item(copy, inodes[i].item)->group = (uint32_t)(inodes[first].item + 1);
 	}
 }
 
@@ -174,7 +186,7 @@ const char *copy_entry_path(const struct copy *copy, size_t i)
 {
 	char path[NODE_PATH_MAX];
 
-	return arena_strdup(copy->arena, node_path(NULL, copy->items[i].node, path));
+	return arena_strdup(copy->arena, node_path(NULL, copy_item(copy, i)->node, path));
 }
 
 /* --- the key ---------------------------------------------------------------------------------- */
@@ -209,7 +221,7 @@ static void hash_number(struct hasher *hasher, uint64_t number)
  */
 static void add_entry(const struct copy *copy, size_t i, struct buf *buf)
 {
-	const struct item *item = &copy->items[i];
+	const struct item *item = copy_item(copy, i);
 	const struct match *match = &copy->matches[item->match];
 	const struct node *node = item->node;
 	bool has_mode = copy->chmod.octal && copy->request.chmod;
@@ -259,17 +271,24 @@ static void hash_request(const struct copy_request *request, struct hasher *hash
 	hash_text(hasher, request->chmod);
 }
 
+/* The items from `first` on, as many as go at once. */
+static int require_some(struct copy *copy, size_t first, struct err *err)
+{
+	cleanup_free struct node **nodes = xmalloc(HASHED_AT_ONCE * sizeof(*nodes));
+	size_t n = 0;
+
+	for (size_t i = first; i < copy->n_items && n < HASHED_AT_ONCE; i++)
+		nodes[n++] = copy_item(copy, i)->node;
+	return source_hash(copy->request.source, nodes, n, err);
+}
+
 int copy_require_content(struct copy *copy, struct err *err)
 {
-	cleanup_free struct node **nodes = xmalloc((copy->n_items + 1) * sizeof(*nodes));
-	int status;
+	int status = 0;
 
-	for (size_t i = 0; i < copy->n_items; i++)
-		nodes[i] = copy->items[i].node;
-	if (!copy->n_items)
-		return 0;
 	source_lock(copy->request.source);
-	status = source_hash(copy->request.source, nodes, copy->n_items, err);
+	for (size_t i = 0; i < copy->n_items && status == 0; i += HASHED_AT_ONCE)
+		status = require_some(copy, i, err);
 	source_unlock(copy->request.source);
 	return status;
 }

@@ -19,6 +19,8 @@
 #include "layers/layer.h"
 #include "layers/store.h"
 
+#define ENTRIES_KEPT (2 * 1024 * 1024) /* bytes of entries in memory; more spill to the store */
+
 DEFINE_CLEANUP(struct arena *, arena_free)
 
 struct making {
@@ -27,8 +29,10 @@ struct making {
 	struct unpacking unpacking;
 	struct scratch *scratch; /* holds what unpacking writes; opened when needed */
 	struct stretch *stretch; /* NULL: the assembly is to have all */
-	const char *dest;	 /* clean */
-	bool slash;		 /* the destination was written as a directory */
+	bool hides;
+	char hidden[ASSEMBLY_PATH_MAX]; /* a directory that is new to the root below */
+	const char *dest;		/* clean */
+	bool slash;			/* the destination was written as a directory */
 	bool chown;
 	unsigned uid, gid;
 };
@@ -158,7 +162,7 @@ static int put_directory(struct making *making, const struct match *match, const
 			 struct err *err)
 {
 	for (size_t i = match->first; i < match->first + match->n; i++) {
-		const struct item *item = &making->copy->items[i];
+		const struct item *item = copy_item(making->copy, i);
 		char below[NODE_PATH_MAX], path[ASSEMBLY_PATH_MAX];
 
 		node_path(match->top, item->node, below);
@@ -232,31 +236,68 @@ static mode_t parent_mode(const struct copy *copy)
 	return copy->request.chmod && copy->chmod.octal ? copy->chmod.mode : 0755;
 }
 
-static void make_out(const void *arg, const struct item *item, struct out *out)
+/* Whether nothing of the root below is seen under a directory above path, which comes in order:
+ * then there is nothing to look up. */
+static bool is_hidden(const struct making *making, const char *path)
 {
-	out->type = type_of(item->node->mode);
-	fill(arg, item, out);
+	size_t len = strlen(making->hidden);
+
+	return making->hides && (!len || (!strncmp(path, making->hidden, len) && path[len] == '/'));
 }
 
-/* Whether the directory is all that is copied and nothing is where it goes. */
-static bool is_stretch(const struct making *making, const char *place)
+static void hide(struct making *making, const char *dir)
+{
+	making->hides = true;
+	memcpy(making->hidden, dir, strlen(dir) + 1);
+}
+
+/* What put_item() would put, for an entry that is written at once. */
+static int make_out(void *arg, const struct item *item, struct out *out, struct err *err)
+{
+	bool directory = S_ISDIR(item->node->mode);
+	enum assembly_kind kind = ASSEMBLY_NONE;
+	struct making *making = arg;
+
+	if (!is_hidden(making, out->path)) {
+		if (check_place(making, out->path, directory, &kind, err) < 0)
+			return -1;
+		if (directory && kind == ASSEMBLY_NONE)
+			hide(making, out->path);
+	}
+	out->type = type_of(item->node->mode);
+	out->fresh = kind != ASSEMBLY_DIRECTORY;
+	if (!item->passage || kind != ASSEMBLY_DIRECTORY) {
+		fill(making, item, out);
+		return 0;
+	}
+	if (assembly_show(&making->assembly, out->path, out, err) < 0)
+		return -1;
+	out->mode = item->node->mode & 07777;
+	return 0;
+}
+
+/* Whether the directory is all that is copied: then no entry can meet another. */
+static bool is_stretch(const struct making *making)
 {
 	const struct copy *copy = making->copy;
-	const struct out *out = assembly_find(&making->assembly, place);
 
 	return making->stretch && copy->n_matches == 1 && !copy->request.n_remotes &&
-	       !copy->request.n_inlines && out && out->fresh;
+	       !copy->request.n_inlines;
 }
 
 static int put_tree(struct making *making, const struct match *match, const char *place,
 		    struct err *err)
 {
-	if (!is_stretch(making, place))
+	const struct out *out = assembly_find(&making->assembly, place);
+
+	if (!is_stretch(making))
 		return put_directory(making, match, place, err);
+	if (out->fresh)
+		hide(making, place);
 	*making->stretch = (struct stretch){
 		.place = arena_strdup(making->assembly.arena, place),
 		.match = match,
-		.items = making->copy->items,
+		.copy = making->copy,
 		.make = make_out,
 		.arg = making,
 	};
@@ -279,7 +320,7 @@ static int put_match(struct making *making, struct store *store, const struct ma
 		return -1;
 	if (directory)
 		return put_tree(making, match, path, err);
-	return put_item(making, &copy->items[match->first], path, err);
+	return put_item(making, copy_item(copy, match->first), path, err);
 }
 
 /* A file that is in no source; its content is still to be told. */
@@ -373,9 +414,10 @@ static int64_t time_of_new(const struct copy *copy)
 	int64_t newest = INT64_MIN;
 
 	for (size_t i = 0; i < copy->n_items; i++) {
-		int64_t seconds = seconds_of(copy->items[i].node->mtime);
+		const struct node *node = copy_item(copy, i)->node;
+		int64_t seconds = seconds_of(node->mtime);
 
-		if (S_ISREG(copy->items[i].node->mode) && seconds > newest)
+		if (S_ISREG(node->mode) && seconds > newest)
 			newest = seconds;
 	}
 	for (size_t i = 0; i < request->n_remotes; i++)
@@ -466,6 +508,7 @@ int copy_make_layer(struct copy *copy, struct store *store, struct root *root,
 	if (making.chown &&
 	    owner_resolve(root, copy->request.chown, false, &making.uid, &making.gid, err) < 0)
 		return err_wrap(err, "--chown=%s", copy->request.chown);
+	arena_spill(arena, store_fd(store), ENTRIES_KEPT);
 	assembly_init(&making.assembly, arena, copy->request.link ? NULL : root);
 	making.assembly.new_uid = making.uid;
 	making.assembly.new_gid = making.gid;

@@ -55,13 +55,22 @@ char *copy_clean_path(const char *path)
 
 /* --- items ------------------------------------------------------------------------------------ */
 
+/* Items live as long as the nodes they point to, and as these may spill (base/arena.h). */
+static void add_block(struct copy *copy)
+{
+	copy->items =
+		grow_vector(copy->items, copy->n_blocks, &copy->cap_blocks, sizeof(*copy->items));
+	copy->items[copy->n_blocks++] =
+		arena_alloc(copy->request.source->arena, ITEMS_BLOCK * sizeof(struct item));
+}
+
 static int add_item(struct copy *copy, struct node *node, bool passage, struct err *err)
 {
 	if (copy->n_items == ITEMS_MAX)
 		return err_set(err, ERR_LIMIT, "more than %d files are selected", ITEMS_MAX);
-	copy->items =
-		grow_vector(copy->items, copy->n_items, &copy->cap_items, sizeof(*copy->items));
-	copy->items[copy->n_items++] = (struct item){
+	if (copy->n_items == copy->n_blocks * ITEMS_BLOCK)
+		add_block(copy);
+	*copy_item(copy, copy->n_items++) = (struct item){
 		.node = node,
 		.match = (uint32_t)(copy->n_matches - 1),
 		.passage = passage,

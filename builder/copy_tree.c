@@ -123,15 +123,17 @@ static int dress_directory(const struct writing *writing, const struct out *out,
 
 int copy_write_tree(struct writing *writing, struct err *err)
 {
-	const struct assembly *assembly = writing->assembly;
 	cleanup_free const char **firsts = xcalloc(writing->n_groups + 1, sizeof(*firsts));
 
-	copy_sort(writing->assembly);
-	for (size_t i = 0; i < assembly->n; i++)
-		if (make_entry(writing, assembly->outs[i], firsts, err) < 0)
+	cleanup_free struct out **outs = NULL;
+
+	copy_sort(writing);
+	outs = writing->outs;
+	for (size_t i = 0; i < writing->n_outs; i++)
+		if (make_entry(writing, outs[i], firsts, err) < 0)
 			return -1;
-	for (size_t i = assembly->n; i-- > 0;) {
-		const struct out *out = assembly->outs[i];
+	for (size_t i = writing->n_outs; i-- > 0;) {
+		const struct out *out = outs[i];
 
 		if (out->type == ENTRY_DIRECTORY && dress_directory(writing, out, err) < 0)
 			return -1;

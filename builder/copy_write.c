@@ -22,7 +22,8 @@
 #define SMALL_MAX     (64 * 1024)	/* bytes of a file that is read ahead */
 #define BATCH_BYTES   (4 * 1024 * 1024) /* of small files */
 #define BATCH_ENTRIES 1024
-#define READ_ENTRIES  32 /* that one thread takes at a time */
+#define READ_ENTRIES  32   /* that one thread takes at a time */
+#define LOOKS	      4096 /* at entries, until the memory of those seen is let go */
 
 struct batch {
 	size_t first, n;   /* entries, those of the assembly and then those of the stretch */
@@ -42,8 +43,18 @@ struct pipeline {
 
 /* --- order ------------------------------------------------------------------------------------ */
 
-static int compare_outs(const void *a, const void *b)
+/* What was looked at is let go every so often. */
+struct order {
+	struct arena *arena;
+	unsigned looked;
+};
+
+static int compare_outs(const void *a, const void *b, void *arg)
 {
+	struct order *order = arg;
+
+	if (++order->looked % LOOKS == 0)
+		arena_let_go(order->arena);
 	return entry_path_compare((*(const struct out *const *)a)->path,
 				  (*(const struct out *const *)b)->path);
 }
@@ -54,23 +65,27 @@ static bool is_plain_root(const struct out *out)
 	return !*out->path && out->mode == 0755 && !out->uid && !out->gid && !out->xattrs;
 }
 
-/* Canonical order, the dead left out. Sources come sorted, so that mostly it is there already. */
-void copy_sort(struct assembly *assembly)
+/* Sources come sorted, so that mostly all is in order already. */
+void copy_sort(struct writing *writing)
 {
+	const struct assembly *assembly = writing->assembly;
+	struct order order = { .arena = assembly->arena };
 	bool sorted = true;
 	size_t n = 0;
 
+	writing->outs = xreallocarray(NULL, assembly->n + 1, sizeof(*writing->outs));
 	for (size_t i = 0; i < assembly->n; i++) {
 		struct out *out = assembly->outs[i];
 
 		if (out->dead || is_plain_root(out))
 			continue;
-		sorted = sorted && (n == 0 || compare_outs(&assembly->outs[n - 1], &out) < 0);
-		assembly->outs[n++] = out;
+		if (n > 0 && compare_outs(&writing->outs[n - 1], &out, &order) >= 0)
+			sorted = false;
+		writing->outs[n++] = out;
 	}
-	assembly->n = n;
+	writing->n_outs = n;
 	if (!sorted)
-		qsort(assembly->outs, n, sizeof(struct out *), compare_outs);
+		qsort_r(writing->outs, n, sizeof(struct out *), compare_outs, &order);
 }
 
 /* --- reading ahead ---------------------------------------------------------------------------- */
@@ -90,19 +105,18 @@ static int make_own(const struct stretch *stretch, const struct item *item, stru
 	if (assembly_join(stretch->place, below, path, err) < 0)
 		return -1;
 	*out = (struct out){ .path = arena_strdup(batch->arena, path) };
-	stretch->make(stretch->arg, item, out);
 	*ret_out = out;
-	return 0;
+	return stretch->make(stretch->arg, item, out, err);
 }
 
 /* The batch that begins with entry `first`. */
 static int batch_cut(const struct writing *writing, size_t first, struct batch *batch,
 		     struct err *err)
 {
-	const struct assembly *assembly = writing->assembly;
 	const struct stretch *stretch = &writing->stretch;
-	size_t total = assembly->n + (stretch->match ? stretch->match->n : 0), bytes = 0;
+	size_t total = writing->n_outs + (stretch->match ? stretch->match->n : 0), bytes = 0;
 
+	arena_let_go(writing->assembly->arena);
 	arena_free(batch->arena);
 	batch->arena = arena_new();
 	batch->first = first;
@@ -110,9 +124,11 @@ static int batch_cut(const struct writing *writing, size_t first, struct batch *
 	for (size_t i = first; i < total && batch->n < BATCH_ENTRIES && bytes < BATCH_BYTES; i++) {
 		struct out **out = &batch->outs[batch->n];
 
-		if (i < assembly->n)
-			*out = assembly->outs[i];
-		else if (make_own(stretch, &stretch->items[stretch->match->first + i - assembly->n],
+		if (i < writing->n_outs)
+			*out = writing->outs[i];
+		else if (make_own(stretch,
+				  copy_item(stretch->copy,
+					    stretch->match->first + i - writing->n_outs),
 				  batch, out, err) < 0)
 			return -1;
 		batch->offsets[batch->n++] = bytes;
@@ -302,7 +318,7 @@ int copy_write(struct writing *writing, struct err *err)
 	struct pipeline pipeline = { .writing = writing, .firsts = firsts };
 	int status;
 
-	copy_sort(writing->assembly);
+	copy_sort(writing);
 	for (size_t i = 0; i < ARRAY_SIZE(pipeline.batches); i++)
 		batch_init(&pipeline.batches[i]);
 	pipeline.reading = &pipeline.batches[0];
@@ -310,5 +326,6 @@ int copy_write(struct writing *writing, struct err *err)
 	status = run(&pipeline, err);
 	for (size_t i = 0; i < ARRAY_SIZE(pipeline.batches); i++)
 		batch_release(&pipeline.batches[i]);
+	free(writing->outs);
 	return status;
 }

@@ -148,7 +148,7 @@ static void explain_parent(const struct stage *stage, const char *parent, struct
 
 /* --- which files ------------------------------------------------------------------------------ */
 
-/* The list of what a step selects, unless it is too long to be kept. */
+/* The list of what a step selects: its text in a plan, else a blob. */
 struct listing {
 	struct buf text;
 	bool known;
@@ -162,14 +162,16 @@ static void list_files(struct builder *builder, struct key *key, const struct co
 	struct digest digest;
 
 	listing->known = n_copies > 0;
-	for (size_t i = 0; i < n_copies; i++)
-		if (files_format(copies[i], &listing->text, &ignored) < 0)
-			listing->known = false;
-	if (!listing->known || builder->planning)
-		return;
-	if (blob_put(builder->options->store, listing->text.data, listing->text.len, &digest,
-		     &ignored) == 0)
-		key_note(key, "files", digest_format(&digest, text));
+	if (builder->planning) {
+		for (size_t i = 0; i < n_copies; i++)
+			if (files_format(copies[i], &listing->text, &ignored) < 0)
+				listing->known = false;
+	} else if (listing->known) {
+		listing->known = files_put(builder->options->store, copies, n_copies, &digest,
+					   &ignored) == 0;
+		if (listing->known)
+			key_note(key, "files", digest_format(&digest, text));
+	}
 }
 
 /* `content` holds what was asked as well: when that changed, the files need not have. */
@@ -196,7 +198,9 @@ static void name_files(struct builder *builder, const json_t *old, const struct 
 	buf_init(&text, FILES_MAX);
 	if (!was || !listing->known) {
 		/* what is not listed is not named */
-	} else if (builder->planning || builder->options->explain) {
+	} else if (builder->options->explain && is) {
+		files_diff_blobs(builder->options->store, was, is, changes, &ignored);
+	} else if (builder->planning) {
 		if (digest_parse(was, &digest, &ignored) == 0 &&
 		    blob_read(builder->options->store, &digest, &text, &ignored) == 0)
 			files_diff(text.data, listing->text.data, changes);

@@ -11,15 +11,21 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/sink.h"
 #include "builder/selection.h"
 #include "layers/store.h"
 
 #define OTHER_DIGITS  16
 #define FIELDS	      5
 #define FILE_LINE_MIN DIGEST_TEXT_MAX
+#define BLOCK_SIZE    65536		/* of text, written at once */
+#define WINDOW_SIZE   ((size_t)1 << 20) /* of text, looked at before it is let go */
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -67,7 +73,7 @@ static void add_content(const struct node *node, struct buf *text)
 
 static void add_file(const struct copy *copy, size_t i, struct buf *text)
 {
-	const struct item *item = &copy->items[i];
+	const struct item *item = copy_item(copy, i);
 	const struct node *node = item->node;
 	bool has_mode = copy->request.chmod && copy->chmod.octal;
 	char path[NODE_PATH_MAX], hex[DIGEST_HEX_MAX];
@@ -99,39 +105,77 @@ static bool is_too_long(const struct copy *copy, const struct buf *text)
 	size_t left = (text->max - text->len) / FILE_LINE_MIN;
 
 	for (size_t i = 0; i < copy->n_items; i++)
-		if (S_ISREG(copy->items[i].node->mode) && left-- == 0)
+		if (S_ISREG(copy_item(copy, i)->node->mode) && left-- == 0)
 			return true;
 	return false;
+}
+
+/* A file of a heredoc or URL. */
+static void add_other(const struct digest *content, const char *name, struct buf *text)
+{
+	char digest[DIGEST_TEXT_MAX];
+
+	buf_addf(text, "i - - %s - ", digest_format(content, digest));
+	add_escaped(text, name);
+	buf_addch(text, '\n');
+}
+
+/* With a sink, text does not grow beyond a block and a line. */
+static int pass_on(struct buf *text, struct sink *sink, struct err *err)
+{
+	if (!sink || text->len < BLOCK_SIZE)
+		return 0;
+	if (sink_write(sink, text->data, text->len, err) < 0)
+		return -1;
+	buf_clear(text);
+	return 0;
+}
+
+static int add_copy(const struct copy *copy, struct buf *text, struct sink *sink, struct err *err)
+{
+	for (size_t i = 0; i < copy->n_items && !text->overflow; i++) {
+		add_file(copy, i, text);
+		if (pass_on(text, sink, err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < copy->request.n_inlines && !text->overflow; i++) {
+		const struct copy_inline *file = &copy->request.inlines[i];
+		struct digest content;
+
+		digest_of(file->content, file->len, &content);
+		add_other(&content, file->name, text);
+	}
+	for (size_t i = 0; i < copy->request.n_remotes && !text->overflow; i++)
+		add_other(&copy->request.remotes[i].digest, copy->request.remotes[i].name, text);
+	if (text->overflow)
+		return err_set(err, ERR_LIMIT, "the list of files is larger than %zu bytes",
+			       text->max);
+	return 0;
 }
 
 int files_format(const struct copy *copy, struct buf *text, struct err *err)
 {
 	if (is_too_long(copy, text))
 		text->overflow = true;
-	for (size_t i = 0; i < copy->n_items && !text->overflow; i++)
-		add_file(copy, i, text);
-	for (size_t i = 0; i < copy->request.n_inlines && !text->overflow; i++) {
-		const struct copy_inline *file = &copy->request.inlines[i];
-		char digest[DIGEST_TEXT_MAX];
-		struct digest content;
+	return add_copy(copy, text, NULL, err);
+}
 
-		digest_of(file->content, file->len, &content);
-		buf_addf(text, "i - - %s - ", digest_format(&content, digest));
-		add_escaped(text, file->name);
-		buf_addch(text, '\n');
-	}
-	for (size_t i = 0; i < copy->request.n_remotes && !text->overflow; i++) {
-		const struct copy_remote *file = &copy->request.remotes[i];
-		char digest[DIGEST_TEXT_MAX];
+int files_put(struct store *store, const struct copy *const *copies, size_t n,
+	      struct digest *ret_digest, struct err *err)
+{
+	cleanup_with(blob_writer_free) struct blob_writer *writer = NULL;
+	cleanup_buf struct buf text;
+	uint64_t size;
 
-		buf_addf(text, "i - - %s - ", digest_format(&file->digest, digest));
-		add_escaped(text, file->name);
-		buf_addch(text, '\n');
-	}
-	if (text->overflow)
-		return err_set(err, ERR_LIMIT, "the list of files is larger than %zu bytes",
-			       text->max);
-	return 0;
+	buf_init(&text, FILES_MAX);
+	if (blob_writer_open(store, &writer, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (add_copy(copies[i], &text, blob_writer_sink(writer), err) < 0)
+			return -1;
+	if (sink_write(blob_writer_sink(writer), text.data, text.len, err) < 0)
+		return -1;
+	return blob_writer_commit(writer, NULL, ret_digest, &size, err);
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */
@@ -254,23 +298,135 @@ void files_diff(const char *old, const char *new, struct changes *changes)
 	lines_release(&is);
 }
 
-static int read_blob(struct store *store, const char *name, struct buf *text, struct err *err)
-{
-	struct digest digest;
+/* --- lists of the store ----------------------------------------------------------------------- */
 
-	buf_init(text, FILES_MAX);
-	if (digest_parse(name, &digest, err) < 0)
+/* A list that may be much larger than what changed in it. */
+struct view {
+	const char *text;
+	size_t len;
+};
+
+static void view_release(struct view *view)
+{
+	if (view->text)
+		munmap((void *)view->text, view->len);
+}
+
+/* A mapping counts as memory of the process for as long as it was touched. */
+static void view_let_go(const struct view *view)
+{
+	madvise((void *)view->text, view->len, MADV_DONTNEED);
+}
+
+static void view_digest(const struct view *view, struct digest *ret_digest)
+{
+	struct hasher hasher;
+
+	hasher_init(&hasher);
+	for (size_t at = 0; at < view->len; at += WINDOW_SIZE) {
+		size_t left = view->len - at;
+
+		hasher_add(&hasher, view->text + at, left < WINDOW_SIZE ? left : WINDOW_SIZE);
+		view_let_go(view);
+	}
+	hasher_finish(&hasher, ret_digest);
+}
+
+static int view_open(struct store *store, const char *name, struct view *view, struct err *err)
+{
+	struct digest digest, found;
+	cleanup_fd int fd = -1;
+	uint64_t size;
+	void *text;
+
+	if (digest_parse(name, &digest, err) < 0 || blob_open(store, &digest, &fd, &size, err) < 0)
 		return -1;
-	return blob_read(store, &digest, text, err);
+	if (!size)
+		return 0;
+	text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (text == MAP_FAILED)
+		return err_os(err, "map a list of files");
+	*view = (struct view){ text, size };
+	view_digest(view, &found);
+	if (!digest_equal(&digest, &found))
+		return err_set(err, ERR_CORRUPT, "the list of files %s is damaged", name);
+	return 0;
+}
+
+static bool begins_line(const struct view *view, size_t at)
+{
+	return at == 0 || view->text[at - 1] == '\n';
+}
+
+/* Bytes of whole lines that both begin with. */
+static size_t same_start(const struct view *a, const struct view *b)
+{
+	size_t max = a->len < b->len ? a->len : b->len, n = 0;
+
+	for (; n + WINDOW_SIZE <= max && !memcmp(a->text + n, b->text + n, WINDOW_SIZE);
+	     n += WINDOW_SIZE) {
+		view_let_go(a);
+		view_let_go(b);
+	}
+	while (n < max && a->text[n] == b->text[n])
+		n++;
+	while (!begins_line(a, n))
+		n--;
+	return n;
+}
+
+/* Bytes of whole lines that both end with, after the first `start` bytes. */
+static size_t same_end(const struct view *a, const struct view *b, size_t start)
+{
+	size_t max = (a->len < b->len ? a->len : b->len) - start, n = 0;
+	const char *a_end = a->text + a->len, *b_end = b->text + b->len;
+
+	for (; n + WINDOW_SIZE <= max &&
+	       !memcmp(a_end - n - WINDOW_SIZE, b_end - n - WINDOW_SIZE, WINDOW_SIZE);
+	     n += WINDOW_SIZE) {
+		view_let_go(a);
+		view_let_go(b);
+	}
+	while (n < max && *(a_end - n - 1) == *(b_end - n - 1))
+		n++;
+	while (n && (!begins_line(a, a->len - n) || !begins_line(b, b->len - n)))
+		n--;
+	return n;
+}
+
+/* The lines between those. */
+static int take_middle(const struct view *view, size_t start, size_t end, struct buf *text,
+		       struct err *err)
+{
+	buf_init(text, FILES_MAX);
+	buf_add(text, view->text + start, view->len - start - end);
+	if (text->overflow)
+		return err_set(err, ERR_LIMIT, "too many files are different");
+	return 0;
+}
+
+static int diff_views(const struct view *was, const struct view *is, struct changes *changes,
+		      struct err *err)
+{
+	cleanup_buf struct buf old = { 0 }, new = { 0 };
+	size_t start = same_start(was, is), end = same_end(was, is, start);
+
+	if (take_middle(was, start, end, &old, err) < 0 ||
+	    take_middle(is, start, end, &new, err) < 0)
+		return -1;
+	files_diff(old.data, new.data, changes);
+	return 0;
 }
 
 int files_diff_blobs(struct store *store, const char *old, const char *new, struct changes *changes,
 		     struct err *err)
 {
-	cleanup_buf struct buf was = { 0 }, is = { 0 };
+	struct view was = { 0 }, is = { 0 };
+	int status = -1;
 
-	if (read_blob(store, old, &was, err) < 0 || read_blob(store, new, &is, err) < 0)
-		return -1;
-	files_diff(was.data, is.data, changes);
-	return 0;
+	if (view_open(store, old, &was, err) == 0 && view_open(store, new, &is, err) == 0)
+		status = diff_views(&was, &is, changes, err);
+	view_release(&was);
+	view_release(&is);
+	return status;
 }

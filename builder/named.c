@@ -291,8 +291,8 @@ static int open_source(struct stage *stage, struct named *named, struct err *err
 					   named->ignore, options->jobs, &named->source, err);
 	if (tree_fetch(options, named->place, listen, stage, &named->tree, NULL, err) < 0)
 		return -1;
-	return source_open_root(named->tree.dir_fd, named->name, options->jobs, &named->source,
-				err);
+	return source_open_root(options->store, named->tree.dir_fd, named->name, options->jobs,
+				&named->source, err);
 }
 
 int named_tree(struct stage *stage, struct named *named, struct origin *origin, struct err *err)

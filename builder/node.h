@@ -38,7 +38,8 @@ struct xattr_pack {
 	unsigned char bytes[];
 };
 
-/* Packed: a context may have hundreds of thousands, and all are in memory at once. */
+/* Packed: a context may have hundreds of thousands. Beyond the first of them the arena they are in
+ * spills to a file. */
 struct node {
 	const char *name;    /* "" for the root */
 	struct node *parent; /* NULL for the root */

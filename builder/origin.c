@@ -71,12 +71,14 @@ int origin_mount(struct origin *origin, bool writable, struct err *err)
 
 int origin_open(struct origin *origin, struct err *err)
 {
+	const struct build_options *options = origin->stage->builder->options;
+
 	if (origin->source)
 		return 0;
 	if (origin->mount_fd < 0 && origin_mount(origin, false, err) < 0)
 		return -1;
-	return source_open_root(origin->mount_fd, origin->what,
-				origin->stage->builder->options->jobs, &origin->source, err);
+	return source_open_root(options->store, origin->mount_fd, origin->what, options->jobs,
+				&origin->source, err);
 }
 
 void origin_release(struct origin *origin)

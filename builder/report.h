@@ -84,7 +84,7 @@ const char *parts_get(const json_t *parts, const char *name);
 
 /* --- files.c: what a COPY selected, as text --------------------------------------------------- */
 
-#define FILES_MAX (16 * 1024 * 1024) /* bytes of a list; of longer ones none is kept */
+#define FILES_MAX (16 * 1024 * 1024) /* bytes of lists that are compared in memory */
 
 /*
  * One line for each entry: type, mode, owner or "-", content or target or "-", the digest of its
@@ -92,10 +92,15 @@ const char *parts_get(const json_t *parts, const char *name);
  */
 int files_format(const struct copy *copy, struct buf *text, struct err *err);
 
+/* The lists of some copies, one after another, as a blob of the store, whatever their length. */
+int files_put(struct store *store, const struct copy *const *copies, size_t n,
+	      struct digest *ret_digest, struct err *err);
+
 /* The differences of two lists, by path. Lines that are none of these are skipped. */
 void files_diff(const char *old, const char *new, struct changes *changes);
 
-/* As files_diff() for lists that are blobs of the store; ERR_NOT_FOUND when one is gone. */
+/* As files_diff() for lists that are blobs of the store. What they begin and end with alike is left
+ * out first: ERR_LIMIT when the rest is larger than FILES_MAX. ERR_NOT_FOUND when one is gone. */
 int files_diff_blobs(struct store *store, const char *old, const char *new, struct changes *changes,
 		     struct err *err);
 

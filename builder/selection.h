@@ -36,19 +36,25 @@ struct match {
 	size_t first, n;  /* items; of a directory not itself */
 };
 
+#define ITEMS_BLOCK 512
+
 struct copy {
 	struct copy_request request;
 	struct arena *arena;
 	struct mode_change chmod; /* with request.chmod */
 	struct match *matches;
 	size_t n_matches, cap_matches;
-	struct item *items;
-	size_t n_items, cap_items;
+	struct item **items; /* in blocks of ITEMS_BLOCK; see copy_item() */
+	size_t n_items, n_blocks, cap_blocks;
 	struct ignore *excludes;
 	struct buf path; /* scratch */
 };
 
 /* --- copy.c ----------------------------------------------------------------------------------- */
+
+/* Item i, whose source must be there. Items and nodes are meant to be gone through in order: every
+ * so often, the memory of those that were seen is let go. */
+struct item *copy_item(const struct copy *copy, size_t i);
 
 /* Digests and attributes of all items, those that are not known yet. */
 int copy_require_content(struct copy *copy, struct err *err);
@@ -80,21 +86,24 @@ int archive_unpack(struct unpacking *unpacking, int fd, const char *what, const 
 /* --- copy_write.c ----------------------------------------------------------------------------- */
 
 /*
- * The members of a directory that go to a place where nothing is, and nothing else goes: their
- * entries are made as they are written, so that a large tree is not in memory twice.
+ * The members of a directory when nothing else is copied: their entries are made, in canonical
+ * order, as they are written, so that a large tree is not in memory twice. make() gets an entry
+ * that has its path.
  */
 struct stretch {
 	const char *place;
 	const struct match *match; /* NULL: there is none */
-	const struct item *items;  /* of the copy */
-	void (*make)(const void *arg, const struct item *item, struct out *out);
-	const void *arg;
+	const struct copy *copy;
+	int (*make)(void *arg, const struct item *item, struct out *out, struct err *err);
+	void *arg;
 };
 
 struct writing {
 	struct source *source; /* of the files that have a node; read by its `jobs` threads */
 	struct assembly *assembly;
-	struct stretch stretch; /* comes after the entries of the assembly */
+	struct out **outs; /* its entries, in canonical order, the dead left out */
+	size_t n_outs;
+	struct stretch stretch; /* comes after those */
 	int scratch_fd;		/* content of archives */
 	uint64_t n_groups;	/* no entry has a higher one */
 	struct tar_writer *tar; /* copy_write() */
@@ -104,8 +113,8 @@ struct writing {
 /* Write all entries, in canonical order. */
 int copy_write(struct writing *writing, struct err *err);
 
-/* Put the entries of an assembly, which becomes shorter, into canonical order without the dead. */
-void copy_sort(struct assembly *assembly);
+/* Set writing->outs, which becomes the caller's, and its length. */
+void copy_sort(struct writing *writing);
 
 /* --- copy_tree.c ------------------------------------------------------------------------------ */
 

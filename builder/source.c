@@ -27,7 +27,9 @@
 #include "base/pool.h"
 #include "builder/node.h"
 #include "dockerfile-parser/dockerfile.h"
+#include "layers/store.h"
 
+#define NODES_KEPT	(4 * 1024 * 1024) /* bytes of nodes in memory; more spill to the store */
 #define BLOCK_SIZE	(256 * 1024)
 #define GROUP_FILES	64		  /* hashed by one worker in one go, at most */
 #define GROUP_BYTES	(4 * 1024 * 1024) /* a group is full when it has as many */
@@ -54,8 +56,8 @@ static bool has_ctime(int dir_fd)
 	return true;
 }
 
-static int open_common(int dir_fd, const char *path, unsigned jobs, struct source **ret_source,
-		       struct err *err)
+static int open_common(struct store *store, int dir_fd, const char *path, unsigned jobs,
+		       struct source **ret_source, struct err *err)
 {
 	struct source *source;
 	struct stat stat;
@@ -70,6 +72,7 @@ static int open_common(int dir_fd, const char *path, unsigned jobs, struct sourc
 	source->dir_fd = dir_fd;
 	source->jobs = jobs ? jobs : 1;
 	source->arena = arena_new();
+	arena_spill(source->arena, store_fd(store), NODES_KEPT);
 	source->root.name = "";
 	buf_init(&source->names, 256 * 1024 * 1024);
 	buf_init(&source->at, 4 * NODE_PATH_MAX);
@@ -84,7 +87,7 @@ int source_open_context(struct store *store, const char *path, int dir_fd,
 {
 	struct source *source;
 
-	if (open_common(dir_fd, path, jobs, &source, err) < 0)
+	if (open_common(store, dir_fd, path, jobs, &source, err) < 0)
 		return -1;
 	source->store = store;
 	source->ignore = ignore;
@@ -100,10 +103,10 @@ int source_open_context(struct store *store, const char *path, int dir_fd,
 	return 0;
 }
 
-int source_open_root(int dir_fd, const char *what, unsigned jobs, struct source **ret_source,
-		     struct err *err)
+int source_open_root(struct store *store, int dir_fd, const char *what, unsigned jobs,
+		     struct source **ret_source, struct err *err)
 {
-	return open_common(dir_fd, what, jobs, ret_source, err);
+	return open_common(store, dir_fd, what, jobs, ret_source, err);
 }
 
 int source_save(struct source *source, struct err *err)

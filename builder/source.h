@@ -29,9 +29,10 @@ int source_open_context(struct store *store, const char *path, int dir_fd,
 			const struct ignore *ignore, unsigned jobs, struct source **ret_source,
 			struct err *err);
 
-/* The root of a stage or image, mounted or unpacked: owners are kept, nothing is ignored. */
-int source_open_root(int dir_fd, const char *what, unsigned jobs, struct source **ret_source,
-		     struct err *err);
+/* The root of a stage or image, mounted or unpacked: owners are kept, nothing is ignored. The store
+ * only takes what is too much for memory. */
+int source_open_root(struct store *store, int dir_fd, const char *what, unsigned jobs,
+		     struct source **ret_source, struct err *err);
 
 /* Write the index if it changed. A failure to write it is no failure of the build: it is
  * returned so that it can be shown as a warning. */

@@ -37,7 +37,7 @@ const char *index_file(const char *path, char name[INDEX_NAME_MAX])
 	return name;
 }
 
-static void let_go(struct stat_index *index)
+void stat_index_let_go(struct stat_index *index)
 {
 	if (index->size > WINDOW)
 		madvise((void *)index->bytes, index->size, MADV_DONTNEED);
@@ -48,7 +48,7 @@ static void note_use(struct stat_index *index, size_t bytes)
 {
 	index->used += bytes;
 	if (index->used > WINDOW)
-		let_go(index);
+		stat_index_let_go(index);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -112,7 +112,7 @@ static bool digest_is_right(struct stat_index *index)
 		size_t left = index->size - at, len = left < WINDOW ? left : WINDOW;
 
 		hasher_add(&hasher, index->bytes + at, len);
-		let_go(index);
+		stat_index_let_go(index);
 	}
 	hasher_add(&hasher, &header, sizeof(header));
 	hasher_finish(&hasher, &digest);

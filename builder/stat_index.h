@@ -61,6 +61,9 @@ struct stat_index {
 
 void index_magic(char magic[16]);
 
+/* Let go of its pages, as reading does of itself every so often. */
+void stat_index_let_go(struct stat_index *index);
+
 /* The name of the file in the store. */
 const char *index_file(const char *path, char name[INDEX_NAME_MAX]);
 

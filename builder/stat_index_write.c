@@ -10,12 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "layers/store.h"
 
 #define BLOCK_RECORDS 1024
+#define OLD_DIRS      256 /* looked at before memory is let go */
 
 struct index_draft {
 	struct file_draft file;
@@ -25,6 +27,7 @@ struct index_draft {
 	struct index_record block[BLOCK_RECORDS];
 	size_t used; /* records of block */
 	uint64_t n_records;
+	struct arena *nodes; /* let go as they are seen */
 	struct index_dir *dirs;
 	size_t n_dirs, cap_dirs;
 	struct buf pool;
@@ -44,6 +47,7 @@ static void draft_flush(struct index_draft *draft)
 {
 	draft_put(draft, draft->block, draft->used * sizeof(*draft->block));
 	draft->used = 0;
+	arena_let_go(draft->nodes);
 }
 
 static uint32_t draft_pool(struct index_draft *draft, const void *bytes, size_t len)
@@ -130,12 +134,16 @@ static bool was_not_read(const struct source *source, const char *path)
 
 static void draft_old(struct index_draft *draft, const struct source *source)
 {
-	const struct stat_index *old = source->index;
+	struct stat_index *old = source->index;
 
 	for (uint64_t i = 0; old && i < old->header->n_dirs; i++) {
 		const struct index_dir *dir = &old->dirs[i];
 		uint64_t first = draft->n_records;
 
+		if (i % OLD_DIRS == 0) {
+			stat_index_let_go(old);
+			arena_let_go(draft->nodes);
+		}
 		if (!was_not_read(source, old->pool + dir->path))
 			continue;
 		for (uint32_t k = 0; k < dir->n; k++) {
@@ -208,6 +216,7 @@ int stat_index_save(const struct source *source, struct err *err)
 	struct index_draft *draft = xcalloc(1, sizeof(*draft));
 	int status;
 
+	draft->nodes = source->arena;
 	hasher_init(&draft->hasher);
 	buf_init(&draft->pool, UINT32_MAX);
 	status = draft_save(draft, source, err);

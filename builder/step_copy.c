@@ -274,8 +274,8 @@ static int open_clone(struct copy_step *step, void *arg, struct err *err)
 	struct clone *clone = arg;
 
 	if (git_checkout(&clone->git, &clone->commit, &clone->tree, err) < 0 ||
-	    source_open_root(clone->tree.dir_fd, "the repository", step->builder->options->jobs,
-			     &clone->source, err) < 0)
+	    source_open_root(step->builder->options->store, clone->tree.dir_fd, "the repository",
+			     step->builder->options->jobs, &clone->source, err) < 0)
 		return -1;
 	step->request.source = clone->source;
 	return 0;

@@ -201,6 +201,16 @@ static const struct copy_case cases[] = {
 	  .expected = "d p 755\nd p/dir 700\nd p/dir/sub 711\nf p/dir/sub/b 644 B\n" },
 	{ "parents missing", TREE, .patterns = { "dir/none" }, .dest = "/p/", .parents = true,
 	  .error = "\"dir/none\" not found" },
+	{ "passages through what is there and what is not",
+	  "d d 755\nd d/app 711\nf d/app/y 644 Y\nf d/app/z 644 Z\nd d/new 750\nf d/new/y 644 N\n",
+	  .root = BASE, .patterns = { "d" }, .dest = "/opt",
+	  .excludes = { "*", "!*/y" },
+	  .expected = "d opt 755\nd opt/app 711 5:6\nf opt/app/y 644 Y\nd opt/new 750\n"
+		      "f opt/new/y 644 N\n" },
+	{ "what is there is seen after what is not",
+	  "d d 755\nd d/a 755\nf d/a/x 644 A\nd d/app 755\nd d/app/x 755", .root = BASE,
+	  .patterns = { "d" }, .dest = "/opt",
+	  .error = "cannot copy to non-directory: /opt/app/x" },
 	{ "link looks nothing up", "f f 644 F", .root = BASE, .patterns = { "f" },
 	  .dest = "/opt/app/f", .link = true,
 	  .expected = "d opt 755\nd opt/app 755\nf opt/app/f 644 F\n" },
@@ -260,7 +270,7 @@ static int run_case(struct place *place, const struct copy_case *c, struct layer
 	while (request.n_inlines < ARRAY_SIZE(c->inlines) && c->inlines[request.n_inlines].name)
 		request.n_inlines++;
 	if (c->from_root) {
-		must(source_open_root(place->context, "stage a", 1, &other, &oops));
+		must(source_open_root(place->store, place->context, "stage a", 1, &other, &oops));
 		request.source = other;
 	}
 	status = copy_open(&request, &copy, NULL, err);

@@ -158,6 +158,79 @@ static void test_files__chmod_is_no_change_of_files(void **state)
 	assert_changes(&changes, CHANGE_FILE, "");
 }
 
+#define LONG_LINES 200000 /* 20 MB: more than is compared in memory */
+
+/* A list of many files as a blob: those from `changed` on to `until` have another content. */
+static void put_list(struct store *store, unsigned changed, unsigned until,
+		     char name[DIGEST_TEXT_MAX])
+{
+	struct digest digest;
+	struct buf text;
+
+	buf_init(&text, 64 << 20);
+	for (unsigned i = 0; i < LONG_LINES; i++)
+		buf_addf(&text, "f 0644 - sha256:%064u - dir/file%06u\n",
+			 i >= changed && i < until ? i + 1 : i, i);
+	must(blob_put(store, text.data, text.len, &digest, &oops));
+	digest_format(&digest, name);
+	buf_release(&text);
+}
+
+static void test_files__long_lists_are_compared_where_they_differ(void **state)
+{
+	char old[DIGEST_TEXT_MAX], new[DIGEST_TEXT_MAX], other[DIGEST_TEXT_MAX];
+	struct changes changes = { 0 };
+	struct err err = ERR_INIT;
+	struct place place;
+
+	(void)state;
+	place_open(&place, "", NULL);
+	put_list(place.store, 0, 0, old);
+	put_list(place.store, 100000, 100002, new);
+	put_list(place.store, 0, LONG_LINES, other);
+	assert_int_equal(files_diff_blobs(place.store, old, new, &changes, &err), 0);
+	assert_int_equal(changes.n, 2);
+	assert_string_equal(changes.v[0].name, "dir/file100000");
+	assert_string_equal(changes.v[1].name, "dir/file100001");
+	assert_int_equal(files_diff_blobs(place.store, old, old, &changes, &err), 0);
+	assert_int_equal(changes.n, 2);
+	assert_int_equal(files_diff_blobs(place.store, old, other, &changes, &err), -1);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	changes_release(&changes);
+	place_close(&place);
+}
+
+/* One list is the beginning, or the end, of the other; lines that only end alike are not the same. */
+static void test_files__lists_within_lists(void **state)
+{
+	static const char *const lists[] = { "", "f 0644 - 1 - a\n", "f 0644 - 1 - ba\n",
+					     "f 0644 - 1 - a\nf 0644 - 1 - ba\n" };
+	static const size_t want[4][4] = { { 0, 1, 1, 2 },
+					   { 1, 0, 2, 1 },
+					   { 1, 2, 0, 1 },
+					   { 2, 1, 1, 0 } };
+	char names[4][DIGEST_TEXT_MAX];
+	struct place place;
+
+	(void)state;
+	place_open(&place, "", NULL);
+	for (size_t i = 0; i < 4; i++) {
+		struct digest digest;
+
+		must(blob_put(place.store, lists[i], strlen(lists[i]), &digest, &oops));
+		digest_format(&digest, names[i]);
+	}
+	for (size_t i = 0; i < 4; i++)
+		for (size_t k = 0; k < 4; k++) {
+			struct changes changes = { 0 };
+
+			must(files_diff_blobs(place.store, names[i], names[k], &changes, &oops));
+			assert_int_equal(changes.n, want[i][k]);
+			changes_release(&changes);
+		}
+	place_close(&place);
+}
+
 /* --- the same step ------------------------------------------------------------------------------
  */
 
@@ -394,6 +467,8 @@ int main(void)
 		cmocka_unit_test(test_files__added_and_removed),
 		cmocka_unit_test(test_files__order_and_broken_lines_do_not_matter),
 		cmocka_unit_test(test_files__chmod_is_no_change_of_files),
+		cmocka_unit_test(test_files__long_lists_are_compared_where_they_differ),
+		cmocka_unit_test(test_files__lists_within_lists),
 		cmocka_unit_test(test_report__the_same_text_is_the_same_step),
 		cmocka_unit_test(test_report__of_equal_texts_the_nearest),
 		cmocka_unit_test(test_report__a_failed_step_stands_for_its_own_key_only),
