@@ -163,11 +163,16 @@ int stage_require_trees(struct stage *stage, const struct image *image, struct e
 {
 	const struct build_options *options = stage->builder->options;
 
-	if (builder_enter(stage->builder, err) < 0 ||
-	    shared_bring(stage, image->diff_ids, image->n_layers, err) < 0)
+	cleanup_free struct digest *named = xcalloc(image->n_layers + 1, sizeof(*named));
+	size_t n = 0;
+
+	for (size_t i = 0; i < image->n_layers; i++)
+		if (!digest_is_zero(&image->diff_ids[i])) /* else it is a tree, see defer.c */
+			named[n++] = image->diff_ids[i];
+	if (builder_enter(stage->builder, err) < 0 || shared_bring(stage, named, n, err) < 0)
 		return -1;
-	if (layer_require_trees(options->store, image->diff_ids, image->n_layers, options->jobs,
-				unpacking, stage, err) == 0)
+	if (layer_require_trees(options->store, named, n, options->jobs, unpacking, stage, err) ==
+	    0)
 		return 0;
 	if (err->kind != ERR_OS && err->kind != ERR_CANCELLED)
 		shared_distrust(stage->builder, image);

@@ -224,11 +224,25 @@ static int stream(int fs_fd, unsigned kind, const struct path_set *implied, stru
 	return more < 0 ? -1 : tar_writer_end(tar, err);
 }
 
-/* From the tree of either notation. The bytes are hashed in passing: what is not the layer any more must not leave as it. */
+static int stream_into(int fs_fd, unsigned kind, const struct path_set *implied, struct sink *sink,
+		       struct err *err)
+{
+	cleanup_with(tar_writer_free) struct tar_writer *tar = tar_writer_new(sink);
+
+	return stream(fs_fd, kind, implied, tar, err);
+}
+
+int tree_stream_at(int fs_fd, bool recorded_owners, const struct path_set *implied,
+		   struct sink *sink, struct err *err)
+{
+	return stream_into(fs_fd, recorded_owners ? 2 : 0, implied, sink, err);
+}
+
+/* From the tree of either notation. The bytes are hashed in passing: what is not the layer any more
+ * must not leave as it. */
 int tree_stream(struct store *store, const struct digest *diff_id, struct sink *sink,
 		struct err *err)
 {
-	cleanup_with(tar_writer_free) struct tar_writer *tar = NULL;
 	int kind = find_kind(store, diff_id);
 	char path[TREE_PATH_MAX], text[DIGEST_TEXT_MAX];
 	struct sink_digest check;
@@ -247,8 +261,7 @@ int tree_stream(struct store *store, const struct digest *diff_id, struct sink *
 	if (read_implied(store, path_in((unsigned)kind, diff_id, "implied", path), &implied, err) < 0)
 		return -1;
 	sink_digest_init(&check, sink);
-	tar = tar_writer_new(&check.sink);
-	bad = stream(fs_fd, (unsigned)kind, &implied, tar, err);
+	bad = stream_into(fs_fd, (unsigned)kind, &implied, &check.sink, err);
 	path_set_release(&implied);
 	if (bad)
 		return err_wrap(err, "%s", path);
