@@ -3,8 +3,9 @@
 # Stages that do not need each other are built at once: what takes how long, what is printed, what a
 # failure and a signal end, and that nothing of it shows in what is built.
 #
-# Under ThreadSanitizer (pid 1 of a sandbox, a clone it knows nothing of, is not to be believed, and
-# ends a second late, so that the checks of times fail):
+# Under ThreadSanitizer (pid 1 of a sandbox, a clone it knows nothing of, is not to be believed; it
+# ends a second late, so that the checks of times fail, and may leave its report in the layer of a
+# step that changes nothing, so that one image is not the other):
 #	./configure CFLAGS='-O1 -g -fsanitize=thread' && make &&
 #	TSAN_OPTIONS='die_after_fork=0 log_path=/tmp/tsan' tests/e2e/jobs.sh; ls /tmp/tsan.*
 # shellcheck source=tests/e2e/lib.sh
