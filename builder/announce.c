@@ -84,14 +84,19 @@ static bool read_record(struct builder *builder, const struct digest *key,
 			struct step_record *ret_record)
 {
 	struct store *store = builder->options->store;
+	struct step_record record;
 	struct err why = ERR_INIT;
 
-	if (cache_get(store, key, ret_record, &why) == 0)
-		return !builder->here_only || ret_record->layer.empty ||
-		       layer_present(store, &ret_record->layer.diff_id);
-	if (why.kind != ERR_NOT_FOUND)
-		builder_warn(builder, "the step is run again: %s", why.message);
-	return false;
+	if (cache_get(store, key, &record, &why) < 0) {
+		if (why.kind != ERR_NOT_FOUND)
+			builder_warn(builder, "the step is run again: %s", why.message);
+		return false;
+	}
+	if (builder->here_only && !record.layer.empty &&
+	    !layer_present(store, &record.layer.diff_id))
+		return false;
+	*ret_record = record;
+	return true;
 }
 
 bool stage_look_up(struct stage *stage, const struct digest *key, struct step_record *ret_record)
@@ -159,15 +164,29 @@ static void unpacking(void *arg, const struct digest *diff_id, bool done)
 	stage_transfer(arg, &transfer);
 }
 
+/* Those layers that have their names. The others are trees, see defer.c. */
+static struct digest *named_layers(const struct image *image, size_t *ret_n)
+{
+	struct digest *named = xcalloc(image->n_layers + 1, sizeof(*named));
+	size_t n = 0;
+
+	for (size_t i = 0; i < image->n_layers; i++)
+		if (!digest_is_zero(&image->diff_ids[i]))
+			named[n++] = image->diff_ids[i];
+	*ret_n = n;
+	return named;
+}
+
 int stage_require_trees(struct stage *stage, const struct image *image, struct err *err)
 {
 	const struct build_options *options = stage->builder->options;
+	size_t n;
+	cleanup_free struct digest *named = named_layers(image, &n);
 
-	if (builder_enter(stage->builder, err) < 0 ||
-	    shared_bring(stage, image->diff_ids, image->n_layers, err) < 0)
+	if (builder_enter(stage->builder, err) < 0 || shared_bring(stage, named, n, err) < 0)
 		return -1;
-	if (layer_require_trees(options->store, image->diff_ids, image->n_layers, options->jobs,
-				unpacking, stage, err) == 0)
+	if (layer_require_trees(options->store, named, n, options->jobs, unpacking, stage, err) ==
+	    0)
 		return 0;
 	if (err->kind != ERR_OS && err->kind != ERR_CANCELLED)
 		shared_distrust(stage->builder, image);
@@ -177,14 +196,16 @@ int stage_require_trees(struct stage *stage, const struct image *image, struct e
 int stage_require_root(struct stage *stage, const struct image *image, struct err *err)
 {
 	struct store *store = stage->builder->options->store;
+	size_t n;
+	cleanup_free struct digest *named = named_layers(image, &n);
 	bool trees;
 
-	if (root_is_ready(store, image->diff_ids, image->n_layers, &trees) && !trees)
+	if (root_is_ready(store, named, n, &trees) && !trees && n == image->n_layers)
 		return 0;
 	if (builder_enter(stage->builder, err) < 0)
 		return -1;
 	/* of another kind, perhaps, than before */
-	return root_is_ready(store, image->diff_ids, image->n_layers, &trees)
+	return root_is_ready(store, named, n, &trees)
 		       ? 0
 		       : stage_require_trees(stage, image, err);
 }

@@ -166,6 +166,7 @@ static int prepare(struct builder *builder, struct err *err)
 		needed += plan->needed;
 		builder->stages[i].builder = builder;
 		builder->stages[i].lock_fd = -1;
+		pthread_mutex_init(&builder->stages[i].placing, NULL);
 		builder->stages[i].plan = plan;
 		builder->stages[i].report = build_report_new(NULL, NULL);
 		builder->stages[i].count = 1;
@@ -296,6 +297,7 @@ void builder_release(struct builder *builder)
 		strv_release(&builder->stages[i].trigger_texts);
 		free(builder->stages[i].triggers);
 		build_report_free(builder->stages[i].report);
+		pthread_mutex_destroy(&builder->stages[i].placing);
 	}
 	free(builder->stages);
 	shared_free(builder->shared);

@@ -27,6 +27,7 @@
 
 struct arena;
 struct err;
+struct deferred;
 struct lint_result;
 struct reference;
 struct schedule;
@@ -190,6 +191,9 @@ struct stage {
 	uint64_t began;	     /* and when that was */
 	bool open;	     /* it was begun, and has not ended */
 	int lock_fd;	     /* of its key, -1 for none: nobody else runs the same step meanwhile */
+	struct deferred **deferred; /* layers whose digests are being computed: see defer.c */
+	size_t n_deferred, cap_deferred;
+	pthread_mutex_t placing;
 	unsigned executed, cached;
 	struct build_report *report; /* its steps so far */
 	struct root *root;   /* stage_root()'s, grown as layers come */
@@ -236,6 +240,23 @@ struct builder {
 	bool here_only; /* what is elsewhere counts for nothing: a layer of it could not be had */
 	atomic_bool lost; /* that happened in this build */
 };
+
+/* --- defer.c: digests that are computed while later steps run */
+
+/*
+ * The layer of a settled snapshot is the stage's next, as yet without a name; its record, which is
+ * otherwise complete, will be written. Takes the snapshot, the parts, and the lock of the key.
+ * stage_add_result() follows. Errors of the digest come from stage_collect(), and point at `where`.
+ */
+int stage_defer(struct stage *stage, struct snapshot **snapshot, const struct digest *key,
+		struct key *parts, struct range where, struct step_record *record, struct err *err);
+
+/* Between these no layer of the stage is moved: a root is prepared and mounted. */
+void stage_begin_mount(struct stage *stage);
+void stage_end_mount(struct stage *stage);
+
+/* Wait for all digests. Nothing may be mounted over the stage's root any more. */
+int stage_collect(struct stage *stage, struct err *err);
 
 /* Build a stage to its end: what schedule_require() does with one that is nobody's. */
 int stage_build(struct stage *stage, struct err *err);

@@ -316,8 +316,11 @@ static int build(struct stage *stage, struct err *err)
 
 int stage_build(struct stage *stage, struct err *err)
 {
+	struct err later = ERR_INIT;
 	int status = build(stage, err);
 
+	if (stage_collect(stage, status < 0 ? &later : err) < 0)
+		status = -1;
 	store_unlock(&stage->lock_fd);
 	return status;
 }

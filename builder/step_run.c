@@ -37,6 +37,7 @@ struct run_step {
 	struct step_mounts mounts;
 	int script_fd;
 	struct step_record record;
+	bool deferred; /* the digest of its layer, see defer.c */
 };
 
 static void step_release(struct run_step *step)
@@ -342,43 +343,100 @@ static int run_in(struct run_step *step, const struct snapshot *snapshot, int ro
 	return status;
 }
 
-static int execute(struct run_step *step, struct err *err)
+/* More steps follow, which need not wait for the digest of this one's layer. */
+static bool can_defer(const struct run_step *step)
 {
-	const struct image *image = step->stage->image;
-	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
 	const struct build_options *options = step->builder->options;
+	const struct stage *stage = step->stage;
+
+	return options->jobs > 1 && stage->position < stage->count &&
+	       options->isolation != BUILD_ISOLATION_CHROOT && !store_has_flat_trees(options->store);
+}
+
+/* What the upper directory holds is the layer. */
+static int make_layer(struct run_step *step, struct snapshot **snapshot, struct err *err)
+{
+	unsigned skipped = 0;
+	bool empty;
+	int status;
+
+	if (!can_defer(step)) {
+		status = snapshot_commit(*snapshot, &step->record.layer, &skipped, err);
+	} else {
+		status = snapshot_settle(*snapshot, &empty, &skipped, err);
+		step->deferred = status == 0 && !empty;
+		if (status == 0 && empty &&
+		    (snapshot_digest(*snapshot, &step->record.layer, err) < 0 ||
+		     snapshot_name(*snapshot, &step->record.layer, err) < 0))
+			status = -1;
+		step->record.layer.empty = status == 0 && empty;
+	}
+	if (skipped)
+		builder_warn(step->builder, "%u sockets were left out of the layer", skipped);
+	return status;
+}
+
+static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct err *err)
+{
+	const struct build_options *options = step->builder->options;
+	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
+	struct stage *stage = step->stage;
 	struct sandbox_result result;
 	struct root *root;
-	unsigned skipped = 0;
 	int root_fd, status;
 
 	if (rights_require_run(options->store, options->isolation, err) < 0 ||
-	    stage_require_trees(step->stage, image, err) < 0 ||
-	    stage_root(step->builder, step->stage, &root, err) < 0 ||
+	    stage_require_trees(stage, stage->image, err) < 0 ||
+	    stage_root(step->builder, stage, &root, err) < 0 ||
 	    (step->script && write_script(step, err) < 0))
 		return -1;
-	if (run_root_open(root, options->isolation, &step->mounts, &snapshot, &root_fd, err) < 0)
+	stage_begin_mount(stage);
+	status = run_root_open(root, options->isolation, &step->mounts, &snapshot, &root_fd, err);
+	stage_end_mount(stage);
+	if (status < 0)
 		return -1;
 	status = run_in(step, snapshot, root_fd, &result, err);
 	close(root_fd);
-	if (status < 0 || run_end_check(&step->argv, step->builder->options, &result, err) < 0)
+	if (status < 0 || run_end_check(&step->argv, options, &result, err) < 0 ||
+	    make_layer(step, &snapshot, err) < 0)
 		return -1;
-	if (snapshot_commit(snapshot, &step->record.layer, &skipped, err) < 0)
-		return -1;
-	if (skipped)
-		builder_warn(step->builder, "%u sockets were left out of the layer", skipped);
 	step->record.cpu_ns = result.cpu_ns;
 	step->record.peak_bytes = result.peak_bytes;
 	step->record.read_bytes = result.read_bytes;
 	step->record.written_bytes = result.written_bytes;
+	*ret_snapshot = steal_pointer(&snapshot);
 	return 0;
+}
+
+/* Run it, and see to its record. */
+static int run_step(struct run_step *step, const struct digest *digest, struct key *key,
+		    struct err *err)
+{
+	struct builder *builder = step->builder;
+	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
+	struct err why = ERR_INIT;
+
+	if (schedule_work(builder->schedule, err) < 0 || step_mounts_open(&step->mounts, err) < 0)
+		return -1;
+	if (execute(step, &snapshot, &why) < 0) {
+		dockerfile_error(builder->dockerfile, step->instruction->range, why.kind, err, "%s",
+				 why.message);
+		err->exit_status = why.exit_status;
+		return -1;
+	}
+	step->record.key = *digest;
+	step->record.created = clock_wall_ns();
+	step->record.wall_ns = clock_monotonic_ns() - step->stage->began;
+	if (step->deferred)
+		return stage_defer(step->stage, &snapshot, digest, key, step->instruction->range,
+				   &step->record, err);
+	return cache_put(builder->options->store, digest, &step->record, key->parts, err);
 }
 
 static int look_up_or_run(struct run_step *step, struct err *err)
 {
 	struct builder *builder = step->builder;
 	struct stage *stage = step->stage;
-	struct err why = ERR_INIT;
 	cleanup_key struct key key;
 	struct digest digest;
 	const struct copy *copies[MOUNTS_MAX];
@@ -395,22 +453,8 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 	if (!known)
 		explain_miss(stage, &key, &digest, copies,
 			     step_mounts_copies(&step->mounts, copies));
-	if (!known && !builder->planning) {
-		if (schedule_work(builder->schedule, err) < 0 ||
-		    step_mounts_open(&step->mounts, err) < 0)
-			return -1;
-		if (execute(step, &why) < 0) {
-			dockerfile_error(builder->dockerfile, step->instruction->range, why.kind,
-					 err, "%s", why.message);
-			err->exit_status = why.exit_status;
-			return -1;
-		}
-		step->record.key = digest;
-		step->record.created = clock_wall_ns();
-		step->record.wall_ns = clock_monotonic_ns() - stage->began;
-		if (cache_put(builder->options->store, &digest, &step->record, key.parts, err) < 0)
-			return -1;
-	}
+	if (!known && !builder->planning && run_step(step, &digest, &key, err) < 0)
+		return -1;
 	buf_init(&created_by, DOCKERFILE_MAX * 2);
 	buf_addstr(&created_by, "RUN ");
 	stage_args_prefix(stage, &created_by);

@@ -254,7 +254,7 @@ static int write_parent(struct diff *diff, struct level *level, struct err *err)
 /* Something below stays: the unchanged directories on the way to it are named. */
 static int write_parents(struct diff *diff, struct err *err)
 {
-	for (size_t i = 1; i < diff->depth; i++) {
+	for (size_t i = 1; diff->tar && i < diff->depth; i++) {
 		struct level *level = &diff->levels[i];
 
 		if (!level->path)
@@ -273,7 +273,7 @@ static int keep(struct diff *diff, struct level *parent, const struct walk_item 
 		return -1;
 	parent->kept++;
 	diff->empty = false;
-	return walk_write(diff->walk, item, fd, diff->tar, err);
+	return diff->tar ? walk_write(diff->walk, item, fd, diff->tar, err) : 0;
 }
 
 static int take_whiteout(struct diff *diff, const struct walk_item *item, struct err *err)
@@ -321,6 +321,8 @@ static int write_directory(struct diff *diff, const struct walk_item *item, bool
 	struct entry mark = { .path = item->path, .type = ENTRY_OPAQUE };
 
 	diff->empty = false;
+	if (!diff->tar)
+		return 0;
 	if (write_parents(diff, err) < 0 ||
 	    walk_write(diff->walk, item, item->fd, diff->tar, err) < 0)
 		return -1;
@@ -486,7 +488,7 @@ int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct 
 {
 	if (write_diff(lower, upper_fd, NULL, tar, result, err) < 0)
 		return -1;
-	return tar_writer_end(tar, err);
+	return tar ? tar_writer_end(tar, err) : 0;
 }
 
 int diff_write_whole(struct root *lower, int upper_fd, const struct timespec *copied,

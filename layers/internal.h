@@ -22,11 +22,16 @@
 
 struct buf;
 struct err;
+struct path_set;
 struct root;
 struct sink;
 struct store;
 
 /* --- trees (tree.c) --------------------------------------------------------------------------- */
+
+/* The same of a tree that has no name yet; implied are the directories that it does not name. */
+int tree_stream_at(int fs_fd, bool recorded_owners, const struct path_set *implied,
+		   struct sink *sink, struct err *err);
 
 /* The canonical tar of a layer's tree into a sink, which is not finished. ERR_NOT_FOUND when the
  * layer has no tree. */
@@ -199,6 +204,7 @@ struct path_set {
 	const char **paths;
 	size_t n;
 };
+int path_set_parse(char *text, size_t len, struct path_set *ret_set); /* takes text */
 bool path_set_has(const struct path_set *set, const char *path);
 void path_set_release(struct path_set *set);
 int tree_read_implied(struct store *store, const struct digest *diff_id,
@@ -331,6 +337,16 @@ int root_read_link(struct root *root, const struct root_found *found, const char
 /* The layers it was opened with and those that were pushed, bottom first. */
 const struct digest *root_diff_id(const struct root *root, size_t layer);
 const char *root_opaque_name(const struct root *root, size_t layer); /* the notation of its tree */
+
+/* Whether two layers are known to be the same. */
+bool root_is_same(const struct root *root, size_t a, size_t b);
+
+/* Where the layer's tree is, relative to store_fd(). */
+#define ROOT_TREE_MAX 128
+const char *root_tree_path(const struct root *root, size_t layer, char path[ROOT_TREE_MAX]);
+
+/* One layer more: the tree of a snapshot whose digest is not known yet. */
+int root_push_settled(struct root *root, const char *tree, bool root_implied, struct err *err);
 struct store *root_store(const struct root *root);
 
 /* Look into the trees of all layers from now on; ERR_NOT_FOUND names one that is not unpacked. */
@@ -374,7 +390,7 @@ struct diff_result {
 /*
  * Write what the directory upper_fd changes in the merged root `lower` as a layer, and remove
  * from it what was left out: afterwards the directory and the tar say the same, but for the root,
- * which the tar names only when it was changed.
+ * which the tar names only when it was changed. tar may be NULL: the directory alone.
  */
 int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar,
 	       struct diff_result *result, struct err *err);

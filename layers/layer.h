@@ -171,6 +171,9 @@ void root_free(struct root *root);
 /* One layer more on top; what is open stays open. How many there are. */
 int root_push(struct root *root, const struct digest *diff_id, struct err *err);
 size_t root_count(const struct root *root);
+
+/* The layer, a settled snapshot's, has got its name: see snapshot_push(). */
+void root_name(struct root *root, size_t layer, const struct digest *diff_id);
 DEFINE_CLEANUP(struct root *, root_free)
 
 #define ROOT_PATH_MAX 4096
@@ -251,6 +254,21 @@ int snapshot_add_points(struct snapshot *snapshot, struct root *root,
  */
 int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned *ret_skipped,
 		    struct err *err);
+
+/*
+ * The same in steps, so that the digest need not be waited for. snapshot_settle() leaves out what
+ * was not changed: from then on the directory is the layer, and stays as it is. *ret_empty: there
+ * is nothing in it. snapshot_push() puts it on top of a root, with no name; lookups in that, and
+ * snapshots over it, work at once. snapshot_digest() may run in another thread and computes what
+ * the layer is called; then snapshot_name() moves the directory to trees/, which nobody may do
+ * while a snapshot over such a root is prepared and mounted; root_name() tells the root. The
+ * snapshot must live as long as anything is mounted over it.
+ */
+int snapshot_settle(struct snapshot *snapshot, bool *ret_empty, unsigned *ret_skipped,
+		    struct err *err);
+int snapshot_push(const struct snapshot *snapshot, struct root *root, struct err *err);
+int snapshot_digest(const struct snapshot *snapshot, struct layer *ret_layer, struct err *err);
+int snapshot_name(const struct snapshot *snapshot, const struct layer *layer, struct err *err);
 void snapshot_free(struct snapshot *snapshot);
 DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 

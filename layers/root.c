@@ -31,7 +31,8 @@ struct look {
 };
 
 struct root_layer {
-	struct digest diff_id;
+	struct digest diff_id; /* zero while it is not known; then */
+	char *place;	       /* is where the tree is, which is open */
 	bool loaded, has_implied;
 	int fs_fd;		 /* of its tree, or -1; */
 	const char *opaque_name; /* the tree's notation when it was opened, */
@@ -56,6 +57,7 @@ void root_free(struct root *root)
 	for (size_t i = 0; i < root->n; i++) {
 		struct root_layer *layer = &root->layers[i];
 
+		free(layer->place);
 		file_close_at(&layer->fs_fd);
 		file_close_at(&layer->blob_fd);
 		path_set_release(&layer->implied);
@@ -90,6 +92,50 @@ int root_push(struct root *root, const struct digest *diff_id, struct err *err)
 		.blob_fd = -1,
 	};
 	return 0;
+}
+
+int root_push_settled(struct root *root, const char *tree, bool root_implied, struct err *err)
+{
+	static const struct digest unknown;
+	struct root_layer *layer;
+
+	if (root_push(root, &unknown, err) < 0)
+		return -1;
+	layer = &root->layers[root->n - 1];
+	layer->place = xasprintf("%s/fs", tree);
+	layer->fs_fd = openat(store_fd(root->store), layer->place,
+			      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (layer->fs_fd < 0)
+		return err_os(err, "open %s", layer->place);
+	layer->opaque_name = tree_opaque_name(root->store);
+	layer->recorded_owners = store_records_owners(root->store);
+	if (root_implied)
+		path_set_parse(xcalloc(1, 1), 1, &layer->implied); /* one path: that of the root */
+	layer->has_implied = layer->loaded = true;
+	return 0;
+}
+
+void root_name(struct root *root, size_t at, const struct digest *diff_id)
+{
+	root->layers[at].diff_id = *diff_id;
+	free(steal_pointer(&root->layers[at].place));
+}
+
+bool root_is_same(const struct root *root, size_t a, size_t b)
+{
+	const struct root_layer *x = &root->layers[a], *y = &root->layers[b];
+
+	return !x->place && !y->place && digest_equal(&x->diff_id, &y->diff_id);
+}
+
+const char *root_tree_path(const struct root *root, size_t at, char path[ROOT_TREE_MAX])
+{
+	_Static_assert(ROOT_TREE_MAX >= TREE_PATH_MAX, "a named tree's path fits");
+
+	if (!root->layers[at].place)
+		return tree_path(root->store, &root->layers[at].diff_id, "fs", path);
+	snprintf(path, ROOT_TREE_MAX, "%s", root->layers[at].place);
+	return path;
 }
 
 size_t root_count(const struct root *root)

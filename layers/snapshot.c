@@ -27,7 +27,9 @@ DEFINE_CLEANUP(struct tar_writer *, tar_writer_free)
 /* The public part comes first. */
 struct stacked {
 	struct snapshot snapshot;
-	struct root *root; /* the caller's */
+	struct root *root;		 /* the caller's, up to settling or committing */
+	char tree[SCRATCH_PATH_MAX + 8]; /* once settled: where fs/ and implied are, */
+	bool root_implied;		 /* and whether the root is what the second names */
 };
 
 void snapshot_free(struct snapshot *snapshot)
@@ -55,8 +57,7 @@ static void add_lower(struct snapshot *snapshot, char *path)
 static bool is_repeated(const struct root *root, const struct root_dir *dir, size_t at)
 {
 	for (size_t i = 0; i < at; i++)
-		if (digest_equal(root_diff_id(root, dir->layers[i]),
-				 root_diff_id(root, dir->layers[at])))
+		if (root_is_same(root, dir->layers[i], dir->layers[at]))
 			return true;
 	return false;
 }
@@ -64,7 +65,7 @@ static bool is_repeated(const struct root *root, const struct root_dir *dir, siz
 static int add_lowers(struct snapshot *snapshot, struct root *root, const struct root_dir *dir,
 		      struct err *err)
 {
-	char path[TREE_PATH_MAX], *extra = NULL;
+	char path[ROOT_TREE_MAX], *extra = NULL;
 	int fd;
 
 	if (top_make(root, dir, snapshot->scratch, &extra, err) < 0)
@@ -73,10 +74,7 @@ static int add_lowers(struct snapshot *snapshot, struct root *root, const struct
 		add_lower(snapshot, extra);
 	for (size_t i = 0; i < dir->n; i++)
 		if (!is_repeated(root, dir, i))
-			add_lower(snapshot,
-				  xstrdup(tree_path(root_store(root),
-						    root_diff_id(root, dir->layers[i]), "fs",
-						    path)));
+			add_lower(snapshot, xstrdup(root_tree_path(root, dir->layers[i], path)));
 	if (snapshot->n_lowers)
 		return 0;
 	if (scratch_make(snapshot->scratch, "empty", &extra, &fd, err) < 0)
@@ -169,6 +167,14 @@ int snapshot_copy(struct root *root, struct snapshot **ret_snapshot, struct err 
 
 /* --- commit ----------------------------------------------------------------------------------- */
 
+static int open_upper(const struct snapshot *snapshot, const char *name, int *ret_fd,
+		      struct err *err)
+{
+	*ret_fd = openat(snapshot->scratch->dir_fd, name,
+			 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? err_os(err, "open %s", snapshot->upper) : 0;
+}
+
 static int write_layer(struct stacked *stacked, struct diff_result *result, struct layer *ret_layer,
 		       struct err *err)
 {
@@ -176,35 +182,43 @@ static int write_layer(struct stacked *stacked, struct diff_result *result, stru
 	cleanup_fd int upper_fd = -1;
 	struct sink_digest digest;
 
-	upper_fd = openat(stacked->snapshot.scratch->dir_fd, "upper",
-			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (upper_fd < 0)
-		return err_os(err, "open %s", stacked->snapshot.upper);
+	if (open_upper(&stacked->snapshot, "upper", &upper_fd, err) < 0)
+		return -1;
 	sink_digest_init(&digest, NULL);
 	tar = tar_writer_new(&digest.sink);
-	if (diff_write(stacked->root, upper_fd, tar, result, err) < 0 || sink_finish(&digest.sink, err) < 0)
+	if (diff_write(stacked->root, upper_fd, tar, result, err) < 0 ||
+	    sink_finish(&digest.sink, err) < 0)
 		return -1;
 	*ret_layer = (struct layer){ digest.digest, digest.size, result->empty };
 	return 0;
 }
 
-/* The layer's record is there before its tree has a name. */
-static int place_tree(struct snapshot *snapshot, const struct diff_result *result,
-		      const struct layer *layer, struct err *err)
+/* The upper directory becomes what a tree consists of. */
+static int make_tree(struct stacked *stacked, const struct diff_result *result, struct err *err)
 {
-	char dir[SCRATCH_PATH_MAX + 8];
+	struct snapshot *snapshot = &stacked->snapshot;
 	int scratch_fd = snapshot->scratch->dir_fd;
 
 	if (mkdirat(scratch_fd, "tree", 0700) < 0 ||
 	    renameat(scratch_fd, "upper", scratch_fd, "tree/fs") < 0)
 		return err_os(err, "make a tree of %s", snapshot->upper);
 	/* one path, that of the root, and its NUL; or nothing */
-	if (file_replace_at(scratch_fd, "tree/implied", "", result->root_implied, 0600, false, err) <
-		    0 ||
-	    layer_remember(snapshot->store, layer, err) < 0)
+	if (file_replace_at(scratch_fd, "tree/implied", "", result->root_implied, 0600, false,
+			    err) < 0)
 		return -1;
-	snprintf(dir, sizeof(dir), "%s/tree", snapshot->scratch->path);
-	return tree_publish(snapshot->store, dir, &layer->diff_id, err);
+	stacked->root_implied = result->root_implied;
+	snprintf(stacked->tree, sizeof(stacked->tree), "%s/tree", snapshot->scratch->path);
+	return 0;
+}
+
+/* The layer's record is there before its tree has a name. */
+int snapshot_name(const struct snapshot *snapshot, const struct layer *layer, struct err *err)
+{
+	const struct stacked *stacked = (const struct stacked *)snapshot;
+
+	if (layer_remember(snapshot->store, layer, err) < 0)
+		return -1;
+	return tree_publish(snapshot->store, stacked->tree, &layer->diff_id, err);
 }
 
 /* Nobody stacks a layer that was made without overlayfs here: its tar is what is kept. */
@@ -233,11 +247,58 @@ int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned
 	if (!snapshot->upper)
 		return err_set(err, ERR_INVALID, "the snapshot is read-only");
 	if (snapshot->work ? write_layer((struct stacked *)snapshot, &result, &layer, err) < 0 ||
-				     place_tree(snapshot, &result, &layer, err) < 0
+				     make_tree((struct stacked *)snapshot, &result, err) < 0 ||
+				     snapshot_name(snapshot, &layer, err) < 0
 			   : commit_copy(snapshot, &result, &layer, err) < 0)
 		return err_wrap(err, "make a layer");
 	*ret_layer = layer;
 	if (ret_skipped)
 		*ret_skipped = result.sockets;
+	return 0;
+}
+
+/* --- in steps --------------------------------------------------------------------------------- */
+
+int snapshot_settle(struct snapshot *snapshot, bool *ret_empty, unsigned *ret_skipped,
+		    struct err *err)
+{
+	struct stacked *stacked = (struct stacked *)snapshot;
+	struct diff_result result = { 0 };
+	cleanup_fd int upper_fd = -1;
+
+	if (!snapshot->upper)
+		return err_set(err, ERR_INVALID, "the snapshot is read-only");
+	if (open_upper(snapshot, "upper", &upper_fd, err) < 0 ||
+	    diff_write(stacked->root, upper_fd, NULL, &result, err) < 0 ||
+	    make_tree(stacked, &result, err) < 0)
+		return err_wrap(err, "make a layer");
+	*ret_empty = result.empty;
+	*ret_skipped = result.sockets;
+	return 0;
+}
+
+int snapshot_push(const struct snapshot *snapshot, struct root *root, struct err *err)
+{
+	const struct stacked *stacked = (const struct stacked *)snapshot;
+
+	return root_push_settled(root, stacked->tree, stacked->root_implied, err);
+}
+
+int snapshot_digest(const struct snapshot *snapshot, struct layer *ret_layer, struct err *err)
+{
+	const struct stacked *stacked = (const struct stacked *)snapshot;
+	char text[1] = "";
+	const char *paths[] = { text };
+	struct path_set implied = { .text = text, .paths = paths, .n = stacked->root_implied };
+	cleanup_fd int fs_fd = -1;
+	struct sink_digest digest;
+
+	sink_digest_init(&digest, NULL);
+	if (open_upper(snapshot, "tree/fs", &fs_fd, err) < 0 ||
+	    tree_stream_at(fs_fd, store_records_owners(snapshot->store), &implied, &digest.sink,
+			   err) < 0 ||
+	    sink_finish(&digest.sink, err) < 0)
+		return err_wrap(err, "digest a layer");
+	*ret_layer = (struct layer){ .diff_id = digest.digest, .size = digest.size };
 	return 0;
 }

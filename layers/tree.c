@@ -77,7 +77,7 @@ bool tree_exists_somehow(struct store *store, const struct digest *diff_id)
 /* --- implied directories ---------------------------------------------------------------------- */
 
 /* Takes text. */
-static int path_set_parse(char *text, size_t len, struct path_set *ret_set)
+int path_set_parse(char *text, size_t len, struct path_set *ret_set)
 {
 	struct path_set set = { .text = text };
 	size_t cap = 0;
@@ -229,12 +229,25 @@ static int stream(int fs_fd, unsigned kind, const struct path_set *implied, stru
 	return more < 0 ? -1 : tar_writer_end(tar, err);
 }
 
+static int stream_into(int fs_fd, unsigned kind, const struct path_set *implied, struct sink *sink,
+		       struct err *err)
+{
+	cleanup_with(tar_writer_free) struct tar_writer *tar = tar_writer_new(sink);
+
+	return stream(fs_fd, kind, implied, tar, err);
+}
+
+int tree_stream_at(int fs_fd, bool recorded_owners, const struct path_set *implied,
+		   struct sink *sink, struct err *err)
+{
+	return stream_into(fs_fd, recorded_owners ? KIND_RECORDED : 0, implied, sink, err);
+}
+
 /* From the tree of either notation. The bytes are hashed in passing: what is not the layer any more
  * must not leave as it. */
 int tree_stream(struct store *store, const struct digest *diff_id, struct sink *sink,
 		struct err *err)
 {
-	cleanup_with(tar_writer_free) struct tar_writer *tar = NULL;
 	int kind = find_kind(store, diff_id);
 	char path[TREE_PATH_MAX], text[DIGEST_TEXT_MAX];
 	struct sink_digest check;
@@ -254,8 +267,7 @@ int tree_stream(struct store *store, const struct digest *diff_id, struct sink *
 	    0)
 		return -1;
 	sink_digest_init(&check, sink);
-	tar = tar_writer_new(&check.sink);
-	bad = stream(fs_fd, (unsigned)kind, &implied, tar, err);
+	bad = stream_into(fs_fd, (unsigned)kind, &implied, &check.sink, err);
 	path_set_release(&implied);
 	if (bad)
 		return err_wrap(err, "%s", path);

@@ -124,6 +124,96 @@ static void test_snapshot__same_change_is_the_same_layer(void **state)
 	assert_int_equal(layer_size(box->store, &a.diff_id), a.size);
 }
 
+/* Copy-ups that change nothing, a removal, a replacement, new files; all times are set. */
+static void step_much(void)
+{
+	struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	static const char *const changed[] = { "n/d/f", "n/d", "n", "a/b/upper", "a/b", "a", "." };
+	int fd = open("a/b/lower", O_RDWR | O_CLOEXEC); /* copied up, and equal */
+
+	must(fd >= 0 && close(fd) == 0);
+	must(mkdir("n", 0755) == 0 && mkdir("n/d", 0700) == 0);
+	step_write("n/d/f", "x");
+	must(link("n/d/f", "n/d/g") == 0 && symlink("f", "n/d/l") == 0);
+	must(unlink("a/b/upper") == 0 && mkdir("a/b/upper", 0755) == 0);
+	must(unlink("a/b/new/f") == 0 && rmdir("a/b/new") == 0);
+	must(utimensat(AT_FDCWD, "n/d/l", times, AT_SYMLINK_NOFOLLOW) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(changed); i++)
+		must(utimensat(AT_FDCWD, changed[i], times, 0) == 0);
+}
+
+static void step_check_much(void)
+{
+	struct stat st;
+
+	must(stat("n/d/g", &st) == 0 && st.st_nlink == 2);
+	must(stat("a/b/lower", &st) == 0 && stat("a/b/upper", &st) == 0 && S_ISDIR(st.st_mode));
+	must(stat("a/b/new", &st) < 0);
+}
+
+static void test_snapshot__settled_is_the_same_layer(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *settled, *above;
+	struct root_entry entry;
+	struct layer want, layer;
+	struct digest ids[2];
+	struct root *root;
+	unsigned skipped;
+	bool empty;
+
+	box_need_ids();
+	make_layers(box, ids);
+	assert_ok(box_snapshot(box, ids, 2, true, &settled, &err));
+	root = box->roots[box->n_roots - 1];
+	overlay_run(box, settled, step_much);
+	assert_ok(snapshot_settle(settled, &empty, &skipped, &err));
+	assert_false(empty);
+	assert_ok(snapshot_push(settled, root, &err));
+
+	/* it is there before it has a name */
+	assert_int_equal(root_count(root), 3);
+	assert_ok(root_lookup(root, "n/d/f", true, &entry, &err));
+	assert_int_equal(root_lookup(root, "a/b/new", true, &entry, &err), -1);
+	assert_ok(snapshot_prepare(root, true, &above, &err));
+	overlay_run(box, above, step_check_much);
+	snapshot_free(above);
+
+	want = overlay_build(box, ids, 2, step_much);
+	assert_ok(snapshot_digest(settled, &layer, &err));
+	assert_true(digest_equal(&layer.diff_id, &want.diff_id));
+	assert_int_equal(layer.size, want.size);
+
+	assert_ok(snapshot_name(settled, &layer, &err));
+	root_name(root, 2, &layer.diff_id);
+	assert_ok(root_lookup(root, "n/d/f", true, &entry, &err));
+	snapshot_free(settled);
+	assert_ok(snapshot_prepare(root, true, &above, &err));
+	overlay_run(box, above, step_check_much);
+	snapshot_free(above);
+}
+
+static void test_snapshot__settled_without_changes_is_empty(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	struct layer layer;
+	unsigned skipped;
+	bool empty;
+
+	box_need_ids();
+	make_layers(box, ids);
+	assert_ok(box_snapshot(box, ids, 2, true, &snapshot, &err));
+	assert_ok(snapshot_settle(snapshot, &empty, &skipped, &err));
+	assert_true(empty);
+	assert_ok(snapshot_digest(snapshot, &layer, &err));
+	assert_int_equal(layer.size, 1024);
+	snapshot_free(snapshot);
+}
+
 static void step_check_repeated(void)
 {
 	struct stat st;
@@ -180,6 +270,8 @@ static int run(void)
 		BOXED(test_snapshot__implied_directories_reset_nothing),
 		BOXED(test_snapshot__opaque_root_hides_all_below),
 		BOXED(test_snapshot__same_change_is_the_same_layer),
+		BOXED(test_snapshot__settled_is_the_same_layer),
+		BOXED(test_snapshot__settled_without_changes_is_empty),
 		BOXED(test_snapshot__a_layer_may_come_twice),
 		BOXED(test_snapshot__read_only_has_no_layer),
 		BOXED(test_snapshot__missing_tree_is_not_found),
