@@ -60,13 +60,13 @@ void node_set_stat(struct node *node, const struct stat *stat)
 
 void node_take_owner(const struct source *source, struct node *node, int fd)
 {
-	uid_t uid;
-	gid_t gid;
+	struct stat stat = { .st_mode = node->mode };
 
-	if (source->index || !owner_recorded(fd, &uid, &gid))
+	if (source->index || !owner_recorded(fd, &stat))
 		return;
-	node->uid = uid;
-	node->gid = gid;
+	node->mode = (uint16_t)stat.st_mode;
+	node->uid = stat.st_uid;
+	node->gid = stat.st_gid;
 }
 
 /* --- names ------------------------------------------------------------------------------------ */

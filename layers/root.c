@@ -231,7 +231,7 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 
 		if (fd < 0)
 			return -1;
-		owner_recorded(fd, &look.stat.st_uid, &look.stat.st_gid);
+		owner_recorded(fd, &look.stat);
 	} else if (overlay_is_whiteout(&look.stat, layer->opaque_name)) {
 		look.kind = LOOK_WHITEOUT;
 	} else if (S_ISDIR(look.stat.st_mode)) {
@@ -246,7 +246,7 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 				return -1;
 			look.opaque = ask_opaque && overlay_is_opaque(fd, layer->opaque_name);
 			if (layer->recorded_owners)
-				owner_recorded(fd, &look.stat.st_uid, &look.stat.st_gid);
+				owner_recorded(fd, &look.stat);
 		}
 	}
 	*ret_look = look;

@@ -118,7 +118,7 @@ static int push(struct walk *walk, int fd, struct err *err)
 	if (fstat(fd, &top->stat) < 0)
 		return err_os(err, "stat %s", walk->path.data);
 	if (walk->recorded_owners)
-		owner_recorded(fd, &top->stat.st_uid, &top->stat.st_gid);
+		owner_recorded(fd, &top->stat);
 	top->opaque = overlay_is_opaque(fd, walk->opaque_name);
 	if (walk->depth > OPEN_LEVELS_MAX) {
 		struct level *far = &walk->levels[walk->depth - 1 - OPEN_LEVELS_MAX];
@@ -261,7 +261,7 @@ static int take_recorded(struct walk_item *item, struct err *err)
 
 	if (fd < 0)
 		return -1;
-	owner_recorded(fd, &item->stat.st_uid, &item->stat.st_gid);
+	owner_recorded(fd, &item->stat);
 	return 0;
 }
 
