@@ -15,10 +15,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include "layers/layer.h"
 
 #define OWNER_TEXT_MAX 40
+
+void owner_settle(struct stat *stat)
+{
+	if (geteuid() != 0)
+		stat->st_uid = stat->st_gid = 0;
+}
 
 bool owner_recorded(int fd, struct stat *stat)
 {

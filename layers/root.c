@@ -226,7 +226,12 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 		if (errno != ENOENT)
 			return err_os(err, "stat %s", path);
 		look.kind = LOOK_ABSENT;
-	} else if (S_ISREG(look.stat.st_mode) && layer->recorded_owners) {
+		*ret_look = look;
+		return 0;
+	}
+	if (layer->recorded_owners)
+		owner_settle(&look.stat);
+	if (S_ISREG(look.stat.st_mode) && layer->recorded_owners) {
 		cleanup_fd int fd = root_open_in(root, at, path, err);
 
 		if (fd < 0)

@@ -468,7 +468,7 @@ static void test_unpack__owners_and_modes_are_recorded(void **state)
 	store_record_owners(box->store, true);
 	buf_init(&text, 1000);
 	tar_put(&tar, member_of("shut/", '5', 0, 7, 1));
-	tar_put(&tar, member_of("shut/sub/", '5', 01555, 0, 1));
+	tar_put(&tar, member_of("shut/sub/", '5', 01755, 0, 1));
 	tar_put(&tar, member_of("shut/sub/f", '0', 06000, 8, 1));
 	tar_put_link(&tar, "shut/sub/h", '1', "shut/sub/f");
 	id = box_unpack(box, &tar);
@@ -480,7 +480,8 @@ static void test_unpack__owners_and_modes_are_recorded(void **state)
 	assert_int_equal(entry.stat.st_mode, S_IFDIR);
 	assert_int_equal(entry.stat.st_uid, 7);
 	assert_ok(root_lookup(root, "shut/sub", false, &entry, &err));
-	assert_int_equal(entry.stat.st_mode, S_IFDIR | 01555);
+	assert_int_equal(entry.stat.st_mode, S_IFDIR | 01755);
+	assert_int_equal(entry.stat.st_uid, 0);
 	assert_ok(root_lookup(root, "shut/sub/h", false, &entry, &err));
 	assert_int_equal(entry.stat.st_mode, S_IFREG | 06000);
 	assert_int_equal(entry.stat.st_uid, 8);
