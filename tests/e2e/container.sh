@@ -33,6 +33,7 @@ images || { echo "$test_name: no images" >&2; exit 1; }
 docker_start "$scratch" || exit 1
 docker_ import "$scratch/box.tar" box >/dev/null || exit 1
 echo some >"$context/file"
+chmod -R a+rX "$context"
 
 cat >"$context/Copy" <<-'EOF'
 	FROM layered
