@@ -26,8 +26,8 @@ int rights_enter(struct store *store, enum build_isolation isolation, struct err
 		store_use_flat_trees(store);
 		userns_enter_files(&why);
 	}
-	if (userns_has_single_id())
-		store_record_owners(store);
+	if (userns_has_single_id() || !userns_may_use_all_files())
+		store_record_owners(store, !userns_may_use_all_files());
 	return store_sweep(store, err);
 }
 

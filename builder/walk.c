@@ -47,26 +47,29 @@ const char *node_path(const struct node *top, const struct node *node, char path
 
 void node_set_stat(struct node *node, const struct stat *stat)
 {
+	struct stat settled = *stat;
+
 	node->dev = (uint32_t)stat->st_dev;
 	node->ino = stat->st_ino;
 	node->size = S_ISREG(stat->st_mode) ? (uint64_t)stat->st_size : stat->st_rdev;
 	node->mtime = (int64_t)stat->st_mtim.tv_sec * 1000000000 + stat->st_mtim.tv_nsec;
 	node->ctime = (int64_t)stat->st_ctim.tv_sec * 1000000000 + stat->st_ctim.tv_nsec;
 	node->mode = (uint16_t)stat->st_mode;
-	node->uid = stat->st_uid;
-	node->gid = stat->st_gid;
+	owner_settle(&settled);
+	node->uid = settled.st_uid;
+	node->gid = settled.st_gid;
 	node->linked = S_ISREG(stat->st_mode) && stat->st_nlink > 1;
 }
 
 void node_take_owner(const struct source *source, struct node *node, int fd)
 {
-	uid_t uid;
-	gid_t gid;
+	struct stat stat = { .st_mode = node->mode };
 
-	if (source->index || !owner_recorded(fd, &uid, &gid))
+	if (source->index || !owner_recorded(fd, &stat))
 		return;
-	node->uid = uid;
-	node->gid = gid;
+	node->mode = (uint16_t)stat.st_mode;
+	node->uid = stat.st_uid;
+	node->gid = stat.st_gid;
 }
 
 /* --- names ------------------------------------------------------------------------------------ */

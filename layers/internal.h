@@ -18,6 +18,7 @@
 #include "layers/compress.h"
 #include "layers/entry.h"
 #include "layers/media.h"
+#include "layers/store.h"
 #include "layers/tar.h"
 
 struct buf;
@@ -38,6 +39,9 @@ int tree_stream_at(int fs_fd, bool recorded_owners, const struct path_set *impli
 int tree_stream(struct store *store, const struct digest *diff_id, struct sink *sink,
 		struct err *err);
 bool tree_exists(struct store *store, const struct digest *diff_id);
+
+/* What is done with the files of its trees. */
+enum owner_record tree_owner_record(const struct store *store);
 
 /* Whether it has one of any kind. */
 bool tree_exists_somehow(struct store *store, const struct digest *diff_id);
@@ -184,8 +188,9 @@ int overlay_put_whiteout(int dir_fd, const char *name, const char *opaque_name);
 
 #define OWNER_XATTR "user.cbuild.owner"
 
-/* Give an open file or directory to somebody, or write down to whom. -1 with errno. */
-int owner_give(int fd, uid_t uid, gid_t gid, bool record);
+/* Give an open file or directory an owner and a mode, or write down what cannot be given. -1 with
+ * errno. */
+int owner_give(int fd, uid_t uid, gid_t gid, mode_t mode, enum owner_record record);
 
 /* --- trees: trees/<hex>/, flat/<hex>/ (tree.c) -------------------------------------------------
  *	fs/	 the directory that overlay stacks
@@ -218,11 +223,12 @@ int tree_publish(struct store *store, const char *dir, const struct digest *diff
 /* Remove its trees; absent is no error. Needs the rights of userns_enter_files(). */
 int tree_remove(struct store *store, const struct digest *diff_id, struct err *err);
 
-/* --- the tree that is unpacked into (target.c) --------------------------------------------------
- * For a process whose root directory is the tree. */
+/* --- the tree that is unpacked into (target.c) ------------------------------------------------ */
 
 struct target {
 	int root_fd, trash_fd;
+	bool is_root;	 /* the tree is this process's root directory */
+	bool keep_owner; /* this process can give files to nobody */
 	struct buf parent; /* the directory opened last, */
 	int parent_fd;	   /* and its descriptor, or -1 */
 	bool parent_stale; /* names changed: the path may mean another directory now */
@@ -253,7 +259,7 @@ struct unpack {
 	uint64_t max_bytes;
 	const struct digest *want_diff_id; /* NULL: no layer, ".wh." names are plain */
 	const char *opaque_name;	   /* the notation of the tree */
-	bool record_owners;
+	enum owner_record record;
 	int dir_fd; /* gets fs/, implied, devices; holds trash/ while at work */
 };
 

@@ -144,9 +144,13 @@ int layer_require_trees(struct store *store, const struct digest *diff_ids, size
  */
 int tar_unpack(struct store *store, int fd, const char *what, int dir_fd, struct err *err);
 
-/* The owner that an image says an open file has, where it could not be given to him; false: it is
- * the file's. */
-bool owner_recorded(int fd, uid_t *ret_uid, gid_t *ret_gid);
+/* Of a file of a root, as fstat() told it to a process that is not root (there is no namespace in
+ * which it could be): what it unpacked is root's in the image, or recorded. */
+void owner_settle(struct stat *stat);
+
+/* The owner and mode that an image says an open file has, where they could not be given to it, into
+ * what fstat() told. False: that is right already. */
+bool owner_recorded(int fd, struct stat *stat);
 
 /*
  * The way back: what is in a directory and `wanted` (by its path; a directory that is not wanted is

@@ -30,7 +30,7 @@ struct copying {
 	struct walk *walk; /* of one layer's tree */
 	const struct path_set *implied;
 	int root_fd;
-	bool record_owners;
+	enum owner_record record;
 	int dir_fd; /* the copy of the directory that the walk is in */
 	struct timespec *times; /* of the directories on the way, to be restored */
 	size_t depth, cap;
@@ -49,12 +49,11 @@ static int copy_xattrs(const struct entry *entry, int fd, struct err *err)
 	return 0;
 }
 
-/* The owner goes first: it takes setuid bits and capabilities away. */
 static int copy_attributes(const struct copying *copying, const struct walk_item *item,
 			   const struct entry *entry, int fd, struct err *err)
 {
-	if (owner_give(fd, item->stat.st_uid, item->stat.st_gid, copying->record_owners) < 0 ||
-	    fchmod(fd, item->stat.st_mode & 07777) < 0)
+	if (owner_give(fd, item->stat.st_uid, item->stat.st_gid, item->stat.st_mode & 07777,
+		       copying->record) < 0)
 		return err_os(err, "set owner and mode of /%s", item->path);
 	return copy_xattrs(entry, fd, err);
 }
@@ -95,7 +94,7 @@ static int copy_node(struct copying *copying, const struct walk_item *item,
 	if (link ? symlinkat(entry->link, dir, item->name) < 0
 		 : mknodat(dir, item->name, item->stat.st_mode & S_IFMT, item->stat.st_rdev) < 0)
 		return err_os(err, "create /%s", item->path);
-	if ((!copying->record_owners &&
+	if ((copying->record == OWNER_GIVEN &&
 	     fchownat(dir, item->name, item->stat.st_uid, item->stat.st_gid, AT_SYMLINK_NOFOLLOW) <
 		     0) ||
 	    (!link && fchmodat(dir, item->name, item->stat.st_mode & 07777, 0) < 0) ||
@@ -222,7 +221,7 @@ static int copy_layer(struct root *root, size_t layer, int root_fd, struct err *
 	struct store *store = root_store(root);
 	struct copying copying = {
 		.root_fd = root_fd,
-		.record_owners = store_records_owners(store),
+		.record = store_owner_record(store),
 		.dir_fd = -1,
 	};
 	cleanup_fd int tree_fd = root_open_in(root, layer, "", err);
@@ -233,7 +232,8 @@ static int copy_layer(struct root *root, size_t layer, int root_fd, struct err *
 	copying.dir_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (copying.dir_fd < 0)
 		return err_os(err, "open a copied root");
-	copying.walk = walk_new(tree_fd, root_opaque_name(root, layer), copying.record_owners);
+	copying.walk = walk_new(tree_fd, root_opaque_name(root, layer),
+				store_records_owners(store));
 	bad = copy_items(&copying, err);
 	walk_free(copying.walk);
 	close(copying.dir_fd);

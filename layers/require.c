@@ -91,7 +91,7 @@ static int start(struct work *work, struct err *err)
 		.max_bytes = most_bytes(work->store, blob.size),
 		.want_diff_id = work->diff_id,
 		.opaque_name = tree_opaque_name(work->store),
-		.record_owners = store_records_owners(work->store),
+		.record = tree_owner_record(work->store),
 		.dir_fd = work->tree_fd,
 	};
 	if (child_start(&work->child, unpack_run, &work->unpack, 0, err) < 0)

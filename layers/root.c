@@ -272,12 +272,17 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 		if (errno != ENOENT)
 			return err_os(err, "stat %s", path);
 		look.kind = LOOK_ABSENT;
-	} else if (S_ISREG(look.stat.st_mode) && layer->recorded_owners) {
+		*ret_look = look;
+		return 0;
+	}
+	if (layer->recorded_owners)
+		owner_settle(&look.stat);
+	if (S_ISREG(look.stat.st_mode) && layer->recorded_owners) {
 		cleanup_fd int fd = root_open_in(root, at, path, err);
 
 		if (fd < 0)
 			return -1;
-		owner_recorded(fd, &look.stat.st_uid, &look.stat.st_gid);
+		owner_recorded(fd, &look.stat);
 	} else if (overlay_is_whiteout(&look.stat, layer->opaque_name)) {
 		look.kind = LOOK_WHITEOUT;
 	} else if (S_ISDIR(look.stat.st_mode)) {
@@ -292,7 +297,7 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 				return -1;
 			look.opaque = ask_opaque && overlay_is_opaque(fd, layer->opaque_name);
 			if (layer->recorded_owners)
-				owner_recorded(fd, &look.stat.st_uid, &look.stat.st_gid);
+				owner_recorded(fd, &look.stat);
 		}
 	}
 	*ret_look = look;

@@ -42,7 +42,7 @@ struct store {
 	uint64_t layer_max;
 	bool sync_failed;
 	bool flat_trees;
-	bool records_owners;
+	enum owner_record owners;
 };
 
 int store_fd(const struct store *store)
@@ -60,14 +60,19 @@ bool store_has_flat_trees(const struct store *store)
 	return store->flat_trees;
 }
 
-void store_record_owners(struct store *store)
+void store_record_owners(struct store *store, bool modes)
 {
-	store->records_owners = true;
+	store->owners = modes ? OWNER_AND_MODE_RECORDED : OWNER_RECORDED;
 }
 
 bool store_records_owners(const struct store *store)
 {
-	return store->records_owners;
+	return store->owners != OWNER_GIVEN;
+}
+
+enum owner_record store_owner_record(const struct store *store)
+{
+	return store->owners;
 }
 
 const char *store_path(const struct store *store)

@@ -57,10 +57,15 @@ bool store_has_flat_trees(const struct store *store);
 
 /*
  * From now on owners of unpacked files are written down instead of given, for a process that can
- * give files to nobody but itself. Such trees are apart from others.
+ * give files to nobody but itself. Such trees are apart from others. With modes it has no rights
+ * over files that are shut to it either: it stays in, and the modes are written down.
  */
-void store_record_owners(struct store *store);
+enum owner_record { OWNER_GIVEN, OWNER_RECORDED, OWNER_AND_MODE_RECORDED };
+void store_record_owners(struct store *store, bool modes);
 bool store_records_owners(const struct store *store);
+
+/* What to do with the files of a root that is copied for this process. */
+enum owner_record store_owner_record(const struct store *store);
 
 int store_fd(const struct store *store);	   /* its directory; stays the store's */
 const char *store_path(const struct store *store); /* absolute, for messages */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Directories of a tree that is being unpacked. This process's root is the tree, so the kernel
- * keeps every link and ".." inside; what is missing is made component by component. The
+ * Directories of a tree that is being unpacked. The kernel keeps every link and ".." inside: the
+ * tree is this process's root, or, where nobody may have one of his own, each path is resolved
+ * from the tree by openat2(RESOLVE_IN_ROOT). What is missing is made component by component. The
  * directory that was used last stays open, since members come in the order of directories.
+ *
+ * A path longer than PATH_MAX is opened in pieces, which would let a link in a later piece begin
+ * anywhere. So there are none without a root.
  */
 #include "layers/internal.h"
 
@@ -12,8 +16,10 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/inroot.h"
 
 #define LINKS_MAX 40
+#define DONE_MAX  (LINKS_MAX * ENTRY_LINK_MAX + ENTRY_PATH_MAX)
 
 void target_release(struct target *to)
 {
@@ -36,10 +42,22 @@ int target_clear(struct target *to, int dir_fd, const char *name)
 	return renameat(dir_fd, name, to->trash_fd, number);
 }
 
-static int make_implied(int dir_fd, const char *name)
+/* From the root. -1 with errno. */
+static int open_directory(const struct target *to, const char *path)
+{
+	cleanup_fd int owned_fd = -1;
+	int dir_fd;
+
+	if (!to->is_root)
+		return inroot_open(to->root_fd, path, O_PATH | O_DIRECTORY, 0);
+	dir_fd = file_near(to->root_fd, &path, &owned_fd);
+	return dir_fd < 0 ? -1 : openat(dir_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int make_implied(const struct target *to, int dir_fd, const char *name)
 {
 	if (mkdirat(dir_fd, name, 0755) < 0 ||
-	    fchownat(dir_fd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
+	    (!to->keep_owner && fchownat(dir_fd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0))
 		return -1;
 	return fchmodat(dir_fd, name, 0755, 0);
 }
@@ -49,7 +67,8 @@ struct descent {
 	struct target *to;
 	char *path; /* all of it, */
 	char *rest; /* and what is left of it */
-	int fd;	    /* where it has got to */
+	struct buf done; /* the way that was gone, from the root, */
+	int fd;		 /* to here */
 	unsigned links;
 	bool replace; /* what is no directory makes room for one */
 };
@@ -71,6 +90,7 @@ static int follow_dangling(struct descent *way, const char *name)
 	if (*target == '/') {
 		close(way->fd);
 		way->fd = openat(way->to->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		buf_clear(&way->done);
 	}
 	longer = xasprintf("%s/%s", target, way->rest);
 	free(way->path);
@@ -78,10 +98,28 @@ static int follow_dangling(struct descent *way, const char *name)
 	return 0;
 }
 
+/* Without a root, what leads away from here has to be asked for from the top. */
+static int open_component(const struct descent *way, const char *name)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	cleanup_free char *whole = NULL;
+	int fd;
+
+	if (way->to->is_root)
+		return openat(way->fd, name, flags);
+	if (strcmp(name, "..")) {
+		fd = openat(way->fd, name, flags | O_NOFOLLOW);
+		if (fd >= 0 || errno != ENOTDIR)
+			return fd;
+	}
+	whole = xasprintf("%s%s", way->done.data, name);
+	return open_directory(way->to, whole);
+}
+
 /* Open, or make, the component name of the way. -1 with errno. */
 static int descend(struct descent *way, const char *name)
 {
-	int fd = openat(way->fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = open_component(way, name);
 	struct stat st;
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) {
@@ -93,13 +131,14 @@ static int descend(struct descent *way, const char *name)
 		if (there && !way->replace)
 			errno = ENOTDIR;
 		else if ((!there || target_clear(way->to, way->fd, name) == 0) &&
-			 make_implied(way->fd, name) == 0)
+			 make_implied(way->to, way->fd, name) == 0)
 			fd = openat(way->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
 	if (fd < 0)
 		return -1;
 	close(way->fd);
 	way->fd = fd;
+	buf_addf(&way->done, "%s/", name);
 	return 0;
 }
 
@@ -109,6 +148,7 @@ static int make_directories(struct target *to, const char *path, bool replace)
 	struct descent way = { .to = to, .path = xstrdup(path), .replace = replace };
 	int bad = 0;
 
+	buf_init(&way.done, DONE_MAX);
 	way.rest = way.path;
 	way.fd = openat(to->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	while (!bad && way.fd >= 0 && *way.rest) {
@@ -120,19 +160,12 @@ static int make_directories(struct target *to, const char *path, bool replace)
 			bad = descend(&way, name);
 	}
 	free(way.path);
+	buf_release(&way.done);
 	if (bad && way.fd >= 0) {
 		close(way.fd);
 		way.fd = -1;
 	}
 	return way.fd;
-}
-
-static int open_directory(int root_fd, const char *path)
-{
-	cleanup_fd int owned_fd = -1;
-	int dir_fd = file_near(root_fd, &path, &owned_fd);
-
-	return dir_fd < 0 ? -1 : openat(dir_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 int target_open_parent(struct target *to, const char *path, unsigned flags, const char **ret_leaf)
@@ -146,7 +179,7 @@ int target_open_parent(struct target *to, const char *path, unsigned flags, cons
 	if (to->parent_fd >= 0 && !to->parent_stale && !strcmp(to->parent.data, parent))
 		return to->parent_fd;
 	file_close_at(&to->parent_fd);
-	to->parent_fd = open_directory(to->root_fd, parent);
+	to->parent_fd = open_directory(to, parent);
 	if (to->parent_fd < 0 && flags)
 		to->parent_fd = make_directories(to, parent, flags & TARGET_REPLACE);
 	buf_clear(&to->parent);

@@ -35,9 +35,8 @@ int root_dress(struct root *root, const char *path, const struct root_found *fou
 	struct timespec times[2] = { found->stat.st_mtim, found->stat.st_mtim };
 	cleanup_fd int from_fd = -1;
 
-	if (owner_give(fd, found->stat.st_uid, found->stat.st_gid,
-		       store_records_owners(root_store(root))) < 0 ||
-	    fchmod(fd, found->stat.st_mode & 07777) < 0)
+	if (owner_give(fd, found->stat.st_uid, found->stat.st_gid, found->stat.st_mode & 07777,
+		       store_owner_record(root_store(root))) < 0)
 		return err_os(err, "set the owner of /%s", path);
 	if (!found->implied) {
 		from_fd = root_open_in(root, found->layer, path, err);

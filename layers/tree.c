@@ -32,6 +32,15 @@ static unsigned kind_of(const struct store *store)
 	       (store_records_owners(store) ? KIND_RECORDED : 0);
 }
 
+/* In flat trees, which those without rights use too, modes are always recorded with the owners: who
+ * has rights reads both right. */
+enum owner_record tree_owner_record(const struct store *store)
+{
+	return store_records_owners(store) && store_has_flat_trees(store)
+		       ? OWNER_AND_MODE_RECORDED
+		       : store_owner_record(store);
+}
+
 static const char *path_in(unsigned kind, const struct digest *diff_id, const char *below,
 			   char path[TREE_PATH_MAX])
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A tar becomes a directory in overlay's notation. It runs in a process of its own whose root is
- * that directory, so that whatever a member's name or a link says resolves inside.
+ * that directory, so that whatever a member's name or a link says resolves inside. Where nobody may
+ * have a root of his own (no namespace, no CAP_SYS_CHROOT), openat2() keeps it inside, see
+ * target.c, and Landlock stands behind that.
  *  1. Nothing is written through a name: what is in the way goes first, and O_EXCL creates.
  *  2. Directories that are in the way are moved to trash/, not removed: their inode numbers
  *     are not used again while the table of named directories is alive.
@@ -22,6 +24,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/landlock.h"
 
 #define BLOCK_SIZE (256 * 1024)
 #define MARKS_MAX  (256 * 1024 * 1024) /* bytes of paths with marks, and of implied directories */
@@ -48,7 +51,7 @@ static int fail_owner(const struct entry *entry, struct err *err)
 			       "%s is owned by %u:%u, an id that this user namespace does not map: "
 			       "give the user a larger range in /etc/subuid and /etc/subgid",
 			       *entry->path ? entry->path : "/", entry->uid, entry->gid);
-	return err_os(err, "set the owner of %s", entry->path);
+	return err_os(err, "set owner and mode of %s", entry->path);
 }
 
 /* Where a file system or the kernel has no room for an attribute, the file goes without: other
@@ -66,14 +69,11 @@ static int set_xattrs(int fd, const struct entry *entry, struct err *err)
 	return 0;
 }
 
-/* The owner goes first: a change of owner takes setuid bits and file capabilities away. */
 static int set_attributes(const struct unpacking *to, int fd, const struct entry *entry,
 			  struct err *err)
 {
-	if (owner_give(fd, entry->uid, entry->gid, to->job->record_owners) < 0)
+	if (owner_give(fd, entry->uid, entry->gid, entry->mode & 07777, to->job->record) < 0)
 		return fail_owner(entry, err);
-	if (fchmod(fd, entry->mode & 07777) < 0)
-		return err_os(err, "set the mode of %s", entry->path);
 	return set_xattrs(fd, entry, err);
 }
 
@@ -88,7 +88,7 @@ static int set_node_attributes(const struct unpacking *to, int dir_fd, const cha
 {
 	struct timespec times[2];
 
-	if (!to->job->record_owners &&
+	if (to->job->record == OWNER_GIVEN &&
 	    fchownat(dir_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_owner(entry, err);
 	if (entry->type != ENTRY_SYMLINK && fchmodat(dir_fd, name, entry->mode & 07777, 0) < 0)
@@ -445,11 +445,18 @@ static int make_place(struct unpacking *to, struct err *err)
 	return 0;
 }
 
-/* From here on no path of the host exists for this process. */
+/* From here on no path of the host exists for this process, or none that it could change. */
 static int enter_place(struct unpacking *to, struct err *err)
 {
-	if (fchdir(to->target.root_fd) < 0 || chroot(".") < 0)
+	if (fchdir(to->target.root_fd) < 0)
+		return err_os(err, "enter the directory of the layer");
+	to->target.is_root = chroot(".") == 0;
+	if (to->target.is_root)
+		return 0;
+	if (errno != EPERM)
 		return err_os(err, "make the directory of the layer the root");
+	if (landlock_keep_below(to->job->dir_fd) < 0)
+		return err_os(err, "keep to the directory of the layer");
 	return 0;
 }
 
@@ -470,6 +477,7 @@ int unpack_run(void *unpack, void *result, struct err *err)
 	buf_init(&to.marks, MARKS_MAX);
 	buf_init(&to.devices, MARKS_MAX);
 	to.named = inode_map_new();
+	to.target.keep_owner = to.job->record != OWNER_GIVEN;
 	if (make_place(&to, err) == 0 &&
 	    tar_reader_open(to.job->tar_fd, to.job->what,
 			    to.job->want_diff_id ? TAR_READER_LAYER : 0, to.job->max_bytes, &reader,

@@ -23,7 +23,7 @@ int tar_unpack(struct store *store, int fd, const char *what, int dir_fd, struct
 		.tar_fd = fd,
 		.what = what,
 		.opaque_name = overlay_opaque_name(),
-		.record_owners = store_records_owners(store),
+		.record = store_records_owners(store) ? OWNER_RECORDED : OWNER_GIVEN,
 		.dir_fd = dir_fd,
 	};
 	unsigned char none;

@@ -117,8 +117,10 @@ static int push(struct walk *walk, int fd, struct err *err)
 	*top = (struct level){ .fd = fd, .path_len = walk->path.len };
 	if (fstat(fd, &top->stat) < 0)
 		return err_os(err, "stat %s", walk->path.data);
-	if (walk->recorded_owners)
-		owner_recorded(fd, &top->stat.st_uid, &top->stat.st_gid);
+	if (walk->recorded_owners) {
+		owner_settle(&top->stat);
+		owner_recorded(fd, &top->stat);
+	}
 	top->opaque = overlay_is_opaque(fd, walk->opaque_name);
 	if (walk->depth > OPEN_LEVELS_MAX) {
 		struct level *far = &walk->levels[walk->depth - 1 - OPEN_LEVELS_MAX];
@@ -261,7 +263,7 @@ static int take_recorded(struct walk_item *item, struct err *err)
 
 	if (fd < 0)
 		return -1;
-	owner_recorded(fd, &item->stat.st_uid, &item->stat.st_gid);
+	owner_recorded(fd, &item->stat);
 	return 0;
 }
 
@@ -296,6 +298,8 @@ int walk_next(struct walk *walk, struct walk_item *ret_item, struct err *err)
 	};
 	if (fstatat(top->fd, name->text, &ret_item->stat, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_os(err, "stat %s", walk->path.data);
+	if (walk->recorded_owners)
+		owner_settle(&ret_item->stat);
 	if (walk->recorded_owners && S_ISREG(ret_item->stat.st_mode) &&
 	    take_recorded(ret_item, err) < 0)
 		return -1;

@@ -127,7 +127,7 @@ static int mapper_finish(struct mapper *mapper, struct err *err)
 	ssize_t len;
 	int status = -1;
 
-	close(mapper->go_fd);
+	file_close_at(&mapper->go_fd);
 	len = read_all(mapper->text_fd, text, sizeof(text) - 1);
 	close(mapper->text_fd);
 	while (waitpid(mapper->pid, &status, 0) < 0 && errno == EINTR)
@@ -198,6 +198,11 @@ static int map_ranges(uid_t uid, gid_t gid, const struct subid *uids, const stru
 			err_os(err, "start %s", mappers[i].program);
 			unshared = false;
 		}
+	/* each waits for the end of its pipe, and the second one has the first one's too */
+	for (size_t i = 0; i < 2; i++) {
+		file_close_at(&mappers[i].go_fd);
+		mappers[i].go_fd = -1;
+	}
 	status = mapper_finish(&mappers[0], unshared ? err : &second);
 	if (mapper_finish(&mappers[1], unshared && status == 0 ? err : &second) < 0)
 		status = -1;

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/landlock.h"
 #include "sandbox/cgroup.h"
 
 struct buf;
@@ -196,22 +197,6 @@ void plain_init(struct plain *plain);
 int plain_prepare(const struct sandbox_spec *spec, struct plain *plain, struct err *err);
 int plain_restore(const struct sandbox_spec *spec, struct plain *plain, struct err *err);
 void plain_release(struct plain *plain);
-
-/* --- landlock.c ----------------------------------------------------------------------------- */
-
-#define LANDLOCK_SCOPES 6 /* the ABI that can keep signals and abstract sockets inside */
-
-/* The version that the kernel offers; 0 when it has none, or it is switched off. */
-int landlock_abi(void);
-
-/*
- * Child: no signal and no connection to an abstract socket leaves this process and what it starts
- * from now on; with confine, no file outside "/" is reached either, and no device node made.
- * What the ABI lacks is left out. Needs CAP_SYS_ADMIN or no_new_privs. -1 with errno.
- */
-int landlock_scope(int abi);
-int landlock_scope_outer(int abi); /* for one that will hold a confined domain */
-int landlock_confine(int abi);
 
 /* --- reaper.c: the child where there is no pid namespace ------------------------------------- */
 

@@ -61,16 +61,18 @@ bool userns_has_single_id(void)
 	       strchr(map.data, '\n') == map.data + map.len - 1;
 }
 
+#define CAP(name)   (UINT64_C(1) << (name))
+#define CAPS_FILES  (CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER))
+#define CAPS_CHROOT (CAPS_FILES | CAP(CAP_SETGID) | CAP(CAP_SETUID) | CAP(CAP_SYS_CHROOT))
+
+bool userns_may_use_all_files(void)
+{
+	return (caps_effective() & CAPS_FILES) == CAPS_FILES;
+}
+
 bool userns_may_chroot(void)
 {
-	static const unsigned needed[] = { CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
-					   CAP_SETGID, CAP_SETUID,	 CAP_SYS_CHROOT };
-	uint64_t held = caps_effective();
-
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!(held >> needed[i] & 1))
-			return false;
-	return true;
+	return (caps_effective() & CAPS_CHROOT) == CAPS_CHROOT;
 }
 
 const char *userns_rung_name(enum userns_rung rung)

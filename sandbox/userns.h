@@ -67,6 +67,9 @@ bool userns_has_single_id(void);
 /* Whether a root can be entered by chroot() and files in it given to other owners. */
 bool userns_may_chroot(void);
 
+/* Whether files can be given to others, and used whatever their mode. */
+bool userns_may_use_all_files(void);
+
 /* Whether userns_enter() has succeeded in this process. */
 bool userns_entered(void);
 

@@ -16,6 +16,7 @@ trap 'rm -rf "$work"' EXIT
 
 cat >"$work/allowed" <<'EOF'
 base/arena.c: openat: own: an unnamed file of the store
+base/landlock.c: open: host: / of the sandbox
 base/file.c: fchmodat mkdirat openat renameat unlinkat: own; trees are removed by name
 base/inroot.c: fstatat mkdirat openat: this is the module: fstatat of an open file; name
 builder/cache_mount.c: fstatat mkdirat openat: own: mounts/ of the store, by scopes; an unpacked archive, where names are proved to be directories
@@ -60,10 +61,10 @@ layers/root.c: fstatat openat readlinkat: own; name: trees do not change, and ea
 layers/scratch.c: faccessat fstatat mkdirat openat unlinkat: own
 layers/snapshot.c: mkdirat openat renameat: own
 layers/store.c: faccessat mkdir mkdirat open openat unlinkat: user: --root; own
-layers/target.c: fchmodat fchownat fstatat mkdirat openat readlinkat renameat unlinkat: chroot
+layers/target.c: fchmodat fchownat fstatat mkdirat openat readlinkat renameat unlinkat: chroot; without it single names, and base/inroot.h
 layers/top.c: mkdirat openat: own: by paths whose links are resolved
 layers/tree.c: faccessat mkdirat openat renameat: own
-layers/unpack.c: chroot fchmodat fchownat fstatat linkat mkdirat mknodat openat symlinkat utimensat: chroot, which is entered here
+layers/unpack.c: chroot fchmodat fchownat fstatat linkat mkdirat mknodat openat symlinkat utimensat: chroot, which is entered here; without it single names in what target.c opened
 layers/walk.c: fstatat openat readlinkat: name
 registry/bundle.c: faccessat openat: own: members of an archive have numbers for names
 registry/call.c: posix_spawn: user: the helper program
@@ -82,7 +83,6 @@ sandbox/userns.c: stat: host: /proc/self/ns/user
 builder/run_root.c: openat: own: a copied root
 layers/diff_removed.c: fstatat: name
 layers/native.c: fchmodat fchownat fstatat linkat mkdirat mknodat openat symlinkat unlinkat utimensat: name; own: a copy that nobody else writes to, linkat by a path whose directories are real in it
-sandbox/landlock.c: open: host: / of the sandbox
 sandbox/plain.c: fchmodat fstatat mkdirat mknodat open openat renameat unlinkat utimensat: name: the directory comes from base/inroot.h; host: /dev/null, /proc
 sandbox/reaper.c: openat: host: /proc
 EOF

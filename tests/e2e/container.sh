@@ -33,6 +33,7 @@ images || { echo "$test_name: no images" >&2; exit 1; }
 docker_start "$scratch" || exit 1
 docker_ import "$scratch/box.tar" box >/dev/null || exit 1
 echo some >"$context/file"
+chmod -R a+rX "$context"
 
 cat >"$context/Copy" <<-'EOF'
 	FROM layered
@@ -99,6 +100,16 @@ check 'docker, plain user: RUN fails' fails 1 in_docker sh -c \
 check 'and says why' eval 'cat "$scratch/said"; grep -q "as a user in a user namespace: cannot create a user namespace" "$scratch/said"'
 check 'docker, plain user: COPY is built' in_docker sh -c "
 	printf 'FROM scratch\nCOPY --chown=7:7 file /\nENV A=1\n' >/tmp/D && cbuild build -q -f /tmp/D /ctx"
+
+made_by_others=$(cbuild inspect --format '{{json .RootFS}}' out)
+for docker_options in '--user=1000 --env=CBUILD_ROOT=/tmp/store' '--cap-drop=ALL'; do
+	read -ra docker_options <<<"$docker_options"
+	check "docker, ${docker_options[0]}: COPY onto a foreign image, WORKDIR, and COPY --from one" in_docker sh -c "
+		$load && cbuild build -q -f /ctx/More -t out /ctx && cbuild save -o /tmp/out.tar out"
+	check 'into the same layers as elsewhere' equal "$made_by_others" \
+		"$(in_docker sh -c "$load && cbuild build -q -f /ctx/Copy -t out /ctx >&2 &&
+			cbuild inspect --format '{{json .RootFS}}' out" 2>/dev/null)"
+done
 
 docker_options=(--security-opt seccomp=unconfined --security-opt systempaths=unconfined
 	--cap-add SYS_ADMIN -v "$scratch/volume:/var/lib/cbuild")

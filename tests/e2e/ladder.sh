@@ -11,6 +11,7 @@ canary=cbuild-canary.$$
 
 at_end_of_test()
 {
+	bare_gone
 	umount "$root/proc" "$root" "$scratch/overlay/merged" "$scratch/nosuid" 2>/dev/null
 	rm -f "/$canary" "$scratch/$canary"
 	[ -z "${single:-}" ] || userdel --remove "$single" >/dev/null 2>&1
@@ -137,6 +138,77 @@ check 'and in that of COPY --chown' eval \
 	prints "many/ 0/0, many/added 1000/9" owners base'
 check 'info names what is missing' says \
 	'subordinate ids +no: no range in /etc/subuid \(fix: sudo usermod --add-subuids' single_cbuild info
+
+# --- nothing at all: no namespace, no root of one's own
+
+# A foreign image in which much is shut, and links lead out.
+python3 - "$scratch/foreign.tar" <<-'EOF'
+	import io, sys, tarfile
+
+	def add(name, kind=tarfile.REGTYPE, mode=0o644, owner=0, link="", data=b""):
+	    member = tarfile.TarInfo(name)
+	    member.type, member.mode, member.uid, member.gid = kind, mode, owner, owner
+	    member.linkname, member.size, member.mtime = link, len(data), 1000
+	    tar.addfile(member, io.BytesIO(data))
+
+	with tarfile.open(sys.argv[1], "w") as tar:
+	    add("etc", tarfile.DIRTYPE, 0o755)
+	    add("etc/passwd", data=b"joe:x:1234:55::/:/bin/sh\n")
+	    add("etc/shadow", mode=0, owner=42, data=b"s\n")
+	    add("closed", tarfile.DIRTYPE, 0o555, 7)
+	    add("closed/a", mode=0o4755, owner=9, data=b"a")
+	    add("closed/b", tarfile.LNKTYPE, link="closed/a")
+	    add("shut", tarfile.DIRTYPE, 0, 7)
+	    add("shut/sub", tarfile.DIRTYPE, 0o1777, 3)
+	    add("shut/sub/x", mode=0o400, owner=3, data=b"x")
+	    add("link", tarfile.SYMTYPE, 0o777, link="/closed")
+	    add("link/c", data=b"c")
+	    add("out", tarfile.SYMTYPE, 0o777, link="../../../../../../..")
+	    add("out/cbuild-out", data=b"o")
+EOF
+chmod a+r "$scratch/foreign.tar"
+cat >"$context/Bare" <<-'EOF'
+	FROM foreign AS b
+	COPY --chown=joe:0 escape /link/new
+	WORKDIR /out/w
+	FROM scratch
+	COPY --from=b / /all
+	COPY --from=foreign /shut /shut
+EOF
+chmod a+r "$context/Bare"
+# contents COMMAND...: members of the layers of the image that COMMAND builds, but for new times.
+contents()
+{
+	local layer
+
+	rm -rf "$scratch/saved" && mkdir "$scratch/saved" &&
+		"$@" build -q --no-cache -t bare -f "$context/Bare" "$context" >/dev/null &&
+		"$@" save bare | tar -C "$scratch/saved" -xf - || return 1
+	for layer in $(grep -oE 'blobs/sha256/[0-9a-f]+' "$scratch/saved/manifest.json" | tail -n 2); do
+		tar --numeric-owner -tvf "$scratch/saved/$layer"
+	done | sed 's/ 20[0-9-]* [0-9:]*//'
+}
+bare_ready || { echo "$test_name: no bare place" >&2; exit 1; }
+cbuild import "$scratch/foreign.tar" foreign >/dev/null
+contents cbuild >"$scratch/want"
+check 'the foreign image says what it should' grep -q '^-rwsr-xr-x 9/9 .* all/closed/a$' "$scratch/want"
+for who in "$plain_user" root; do
+	install -d -o "$who" "$scratch/bare-$who"
+	bare() { as_bare "$who" "$CBUILD" --root "$scratch/bare-$who/store" "$@"; }
+	bare import "$context/busybox.tar" busybox >/dev/null
+	bare import "$scratch/foreign.tar" foreign >/dev/null
+	check "nothing but files, ${who/$plain_user/a user}: no capability is left" \
+		as_bare "$who" grep -q '^CapEff:.0*$' /proc/self/status
+	contents bare >"$scratch/got"
+	check 'COPY, WORKDIR and COPY --from of a foreign image are built as elsewhere' \
+		diff "$scratch/want" "$scratch/got"
+	check 'nothing is written outside' test ! -e /cbuild-out
+	check 'nothing on the disk is setuid' equal '' "$(find "$scratch/bare-$who" -perm /6000)"
+	check 'RUN fails' fails 1 bare build "$context"
+	check 'saying why' grep -q 'user.max_user_namespaces is 0' "$scratch/said"
+	check 'also by --isolation=chroot' fails 1 bare build --isolation=chroot "$context"
+	check 'an image can be removed' bare rmi bare
+done
 
 check 'info names the rung of a user' says '^Isolation: user with subordinate id ranges' user_cbuild info
 check 'CBUILD_ISOLATION that means nothing is a usage error' fails 2 env CBUILD_ISOLATION=magic "$CBUILD" \

@@ -156,6 +156,33 @@ as_user()
 
 user_cbuild() { as_user "$CBUILD" --root "$user_home/store" "$@"; }
 
+# bare_ready, then as_bare USER COMMAND...: by USER (also "root") without any capability, where
+# nobody may make a namespace. That place is a user namespace itself, which bare_gone ends.
+bare_ready()
+{
+	unshare --user sleep 1000 >/dev/null 2>&1 &
+	bare_pid=$!
+	until [ "$(cat "/proc/$bare_pid/comm")" = sleep ]; do
+		sleep 0.01
+	done
+	echo 0 0 4000000 >"/proc/$bare_pid/uid_map" && echo 0 0 4000000 >"/proc/$bare_pid/gid_map" &&
+		in_bare sh -c 'echo 0 >/proc/sys/user/max_user_namespaces'
+}
+
+bare_gone()
+{
+	[ -z "${bare_pid:-}" ] || kill "$bare_pid" 2>/dev/null
+	bare_pid=
+}
+
+in_bare() { nsenter --user="/proc/$bare_pid/ns/user" --setuid 0 --setgid 0 "$@"; }
+
+as_bare()
+{
+	in_bare setpriv --reuid "$1" --regid "$1" --clear-groups --bounding-set -all --inh-caps -all \
+		-- env HOME="$user_home" "${@:2}"
+}
+
 # busybox_tar: a root directory with busybox in it and two users.
 busybox_tar()
 {

@@ -222,9 +222,9 @@ static void test_unpack__whiteout_and_file_in_any_order(void **state)
 	assert_true(box_is_opaque(box, &id, "dir"));
 	assert_true(box_is_opaque(box, &id, "opaque"));
 	assert_int_equal(box_stat(box, &id, "gone", &st), 0);
-	assert_true(overlay_is_whiteout(&st, overlay_opaque_name()));
+	assert_true(overlay_is_whiteout(&st, tree_opaque_name(box->store)));
 	assert_int_equal(box_stat(box, &id, "gone2", &st), 0);
-	assert_true(overlay_is_whiteout(&st, overlay_opaque_name()));
+	assert_true(overlay_is_whiteout(&st, tree_opaque_name(box->store)));
 }
 
 static void test_unpack__whiteout_through_link_stays_inside(void **state)
@@ -376,7 +376,8 @@ static void test_unpack__digest_is_verified(void **state)
 	struct unpack unpack = {
 		.what = "test",
 		.want_diff_id = &wrong,
-		.opaque_name = overlay_opaque_name(),
+		.opaque_name = tree_opaque_name(box->store),
+		.record = tree_owner_record(box->store),
 	};
 	TAR_BUF(tar);
 
@@ -411,7 +412,7 @@ static void test_unpack__devices(void **state)
 	id = box_unpack(box, &tar);
 	assert_int_equal(box_stat(box, &id, "fifo", &st), 0);
 	assert_true(S_ISFIFO(st.st_mode));
-	if (!box_is_rootless()) {
+	if (!box_is_rootless() && !store_has_flat_trees(box->store)) {
 		assert_int_equal(box_stat(box, &id, "dev/null", &st), 0);
 		assert_int_equal(st.st_rdev, makedev(1, 3));
 		return;
@@ -449,6 +450,43 @@ static void test_unpack__attributes(void **state)
 	assert_int_equal(st.st_mtime, 3000);
 	snprintf(path, sizeof(path), "%s/store/%s/d/suid", box->dir, tree_path(box->store, &id, "fs", place));
 	assert_int_equal(getxattr(path, "user.note", value, sizeof(value)), 5);
+}
+
+/* What is shut, also to its owner, is filled, read and removed; what the image said is told. */
+static void test_unpack__owners_and_modes_are_recorded(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct root_entry entry;
+	cleanup_buf struct buf text;
+	struct root *root;
+	struct digest id;
+	struct stat st;
+	TAR_BUF(tar);
+
+	store_use_flat_trees(box->store);
+	store_record_owners(box->store, true);
+	buf_init(&text, 1000);
+	tar_put(&tar, member_of("shut/", '5', 0, 7, 1));
+	tar_put(&tar, member_of("shut/sub/", '5', 01755, 0, 1));
+	tar_put(&tar, member_of("shut/sub/f", '0', 06000, 8, 1));
+	tar_put_link(&tar, "shut/sub/h", '1', "shut/sub/f");
+	id = box_unpack(box, &tar);
+	assert_int_equal(box_stat(box, &id, "shut/sub/f", &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	assert_int_equal(st.st_uid, geteuid());
+	assert_ok(root_open(box->store, &id, 1, &root, &err));
+	assert_ok(root_lookup(root, "shut", false, &entry, &err));
+	assert_int_equal(entry.stat.st_mode, S_IFDIR);
+	assert_int_equal(entry.stat.st_uid, 7);
+	assert_ok(root_lookup(root, "shut/sub", false, &entry, &err));
+	assert_int_equal(entry.stat.st_mode, S_IFDIR | 01755);
+	assert_int_equal(entry.stat.st_uid, 0);
+	assert_ok(root_lookup(root, "shut/sub/h", false, &entry, &err));
+	assert_int_equal(entry.stat.st_mode, S_IFREG | 06000);
+	assert_int_equal(entry.stat.st_uid, 8);
+	assert_ok(root_read(root, "shut/sub/f", 10, &text, &err));
+	root_free(root);
 }
 
 static void test_unpack__implied_directories_are_recorded(void **state)
@@ -575,6 +613,7 @@ static int run(void)
 		BOXED(test_unpack__digest_is_verified),
 		BOXED(test_unpack__devices),
 		BOXED(test_unpack__attributes),
+		BOXED(test_unpack__owners_and_modes_are_recorded),
 		BOXED(test_unpack__implied_directories_are_recorded),
 		BOXED(test_unpack__several_at_once),
 		BOXED(test_unpack__missing_layer_is_not_found),
@@ -586,5 +625,7 @@ static int run(void)
 
 int main(void)
 {
-	return box_run_twice(run);
+	int failed = box_run_twice(run);
+
+	return failed ? failed : box_run_bare(run);
 }

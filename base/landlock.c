@@ -6,10 +6,11 @@
  * than the kernel. ABI 6 (Linux 6.12) brought scopes: no signal and no connection to an abstract
  * socket leaves the domain. Fields that an older kernel does not know are left out of the size.
  */
-#include "sandbox/internal.h"
+#include "base/landlock.h"
 
 #include <fcntl.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,40 +69,56 @@ static int restrict_self(int fd)
 	return (int)syscall(SYS_landlock_restrict_self, fd, 0);
 }
 
-/* Of the rights to files that it handles, the domain has these below "/". */
-static int enter_domain(int abi, uint64_t handled, uint64_t allowed)
+/* Of the rights to files that it handles, the domain has these below the directory. */
+static int enter_domain(int abi, uint64_t handled, uint64_t allowed, int dir_fd)
 {
 	const struct ruleset ruleset = {
 		.fs = handled,
 		.scoped = abi >= LANDLOCK_SCOPES ? SCOPE_SOCKETS | SCOPE_SIGNALS : 0,
 	};
-	struct path_rule rule = { .allowed = allowed };
-	cleanup_fd int fd = make(&ruleset, abi), root = -1;
+	const struct path_rule rule = { .allowed = allowed, .fd = dir_fd };
+	cleanup_fd int fd = make(&ruleset, abi);
 
 	if (!handled)
 		return fd < 0 ? -1 : restrict_self(fd);
-	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	rule.fd = root;
-	if (fd < 0 || root < 0 ||
+	if (fd < 0 || dir_fd < 0 ||
 	    syscall(SYS_landlock_add_rule, fd, RULE_PATH_BENEATH, &rule, 0) < 0)
 		return -1;
 	return restrict_self(fd);
 }
 
+static int enter_domain_of_root(int abi, uint64_t handled, uint64_t allowed)
+{
+	cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return enter_domain(abi, handled, allowed, root);
+}
+
 int landlock_scope(int abi)
 {
-	return abi < LANDLOCK_SCOPES ? 0 : enter_domain(abi, 0, 0);
+	return abi < LANDLOCK_SCOPES ? 0 : enter_domain(abi, 0, 0, -1);
 }
 
 /* A domain that does not mention renames between directories forbids them to an inner one. */
 int landlock_scope_outer(int abi)
 {
-	return abi < LANDLOCK_SCOPES ? 0 : enter_domain(abi, FS_REFER, FS_REFER);
+	return abi < LANDLOCK_SCOPES ? 0 : enter_domain_of_root(abi, FS_REFER, FS_REFER);
 }
 
 int landlock_confine(int abi)
 {
 	uint64_t all = all_rights(abi);
 
-	return abi == 0 ? 0 : enter_domain(abi, all, all & ~(FS_MAKE_CHAR | FS_MAKE_BLOCK));
+	return abi == 0 ? 0 : enter_domain_of_root(abi, all, all & ~(FS_MAKE_CHAR | FS_MAKE_BLOCK));
+}
+
+int landlock_keep_below(int dir_fd)
+{
+	int abi = landlock_abi();
+	uint64_t all = all_rights(abi);
+
+	if (abi < 2)
+		return 0;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1
+							  : enter_domain(abi, all, all, dir_fd);
 }
