@@ -24,6 +24,7 @@
 #include "dockerfile-parser/lint.h"
 #include "builder/report.h"
 #include "builder/schedule.h"
+#include "sandbox/net.h"
 
 void builder_event(struct builder *builder, struct build_event *event)
 {
@@ -283,6 +284,7 @@ void builder_init(struct builder *builder, const struct build_options *options)
 	builder->options = options;
 	builder->report = build_report_new(options->context_path, options->dockerfile_path);
 	builder->schedule = schedule_new(builder);
+	builder->net = net_new();
 	pthread_mutex_init(&builder->listening, NULL);
 }
 
@@ -303,6 +305,7 @@ void builder_release(struct builder *builder)
 	shared_free(builder->shared);
 	free(builder->epoch_keys);
 	ssh_agents_free(builder);
+	net_free(builder->net); /* its processes are in our group */
 	cgroup_free(builder->cgroup);
 	strv_release(&builder->build_args);
 	strv_release(&builder->no_cache_names);

@@ -220,6 +220,7 @@ struct builder {
 	struct plan *plan;
 	struct ignore *ignore;
 	struct cgroup *cgroup;	  /* of RUN, opened when first needed, under schedule_lock() */
+	struct net *net;	  /* of RUN, made by the first step that needs it */
 	struct source *context;	  /* opened when first needed, under schedule_lock() */
 	struct named_list *named; /* what they hold, too */
 	struct stage *stages;	  /* one per stage of the plan */

@@ -13,6 +13,7 @@
 #include "builder/copy.h"
 #include "builder/internal.h"
 #include "layers/layer.h"
+#include "sandbox/net.h"
 
 static int make_argv(const struct run_options *options, const struct image *image,
 		     struct strv *ret_argv, struct err *err)
@@ -109,6 +110,7 @@ static int run_prepared(struct prepared *run, int *ret_status, struct err *err)
 	char random[FILE_RANDOM_MAX];
 	const char *hostname = options->hostname;
 	struct sandbox_mount *mounts = NULL;
+	cleanup_with(net_free) struct net *net = net_new();
 	struct sandbox_result result;
 	struct sandbox_spec spec;
 	int status;
@@ -135,6 +137,7 @@ static int run_prepared(struct prepared *run, int *ret_status, struct err *err)
 		.chroot = options->isolation == BUILD_ISOLATION_CHROOT,
 		.aside_fd = run->aside_fd,
 		.network = options->network,
+		.net = net,
 		.mounts = mounts,
 		.n_mounts = options->n_mounts,
 		.hostname = hostname,

@@ -113,6 +113,12 @@ static void make_argv(struct run_step *step)
 
 /* --- flags */
 
+static const char *const network_names[] = {
+	[SANDBOX_NETWORK_HOST] = "host",
+	[SANDBOX_NETWORK_NONE] = "none",
+	[SANDBOX_NETWORK_PRIVATE] = "private",
+};
+
 static int parse_network(struct run_step *step, struct err *err)
 {
 	const struct flag *flag = instruction_flag(step->instruction, "network");
@@ -202,7 +208,7 @@ static int make_key(struct run_step *step, struct key *key, struct digest *ret_k
 	key_add_strv(key, "environment", &stage->env);
 	key_add(key, "directory", stage->image->working_dir);
 	key_add(key, "user", stage->image->user);
-	key_add(key, "network", step->network == SANDBOX_NETWORK_NONE ? "none" : "host");
+	key_add(key, "network", network_names[step->network]);
 	if (step_mounts_add_key(&step->mounts, key, err) < 0)
 		return -1;
 	if (step->script)
@@ -320,6 +326,7 @@ static int run_in(struct run_step *step, const struct snapshot *snapshot, int ro
 		.chroot = options->isolation == BUILD_ISOLATION_CHROOT,
 		.aside_fd = snapshot->scratch->dir_fd,
 		.network = step->network,
+		.net = step->builder->net,
 		.mounts = step->mounts.sandbox,
 		.n_mounts = step->mounts.n_sandbox,
 		.limits = options->limits,

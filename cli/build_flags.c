@@ -48,7 +48,7 @@ int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flag
 		  "label of the image (repeatable)" },
 		{ "platform", 0, OPT_STRING, &flags->platform, "OS/ARCH", "platform to build for" },
 		{ "network", 0, OPT_STRING, &flags->network, "MODE",
-		  "network of RUN: default, host or none" },
+		  "network of RUN: default, host, private or none" },
 		{ "isolation", 0, OPT_STRING, &flags->isolation, "MODE",
 		  "of RUN: auto, namespace, or chroot, which is weaker" },
 		{ "add-host", 0, OPT_LIST, &flags->add_hosts, "HOST:ADDRESS",

@@ -32,8 +32,11 @@ int cli_network(struct cli *cli, const char *text, enum sandbox_network *ret_net
 		*ret_network = SANDBOX_NETWORK_HOST;
 	else if (!strcmp(text, "none"))
 		*ret_network = SANDBOX_NETWORK_NONE;
+	else if (!strcmp(text, "private"))
+		*ret_network = SANDBOX_NETWORK_PRIVATE;
 	else
-		return cli_usage(cli, err, "--network: expected default, host or none, got \"%s\"",
+		return cli_usage(cli, err,
+				 "--network: expected default, host, private or none, got \"%s\"",
 				 text);
 	return 0;
 }

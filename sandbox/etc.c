@@ -47,6 +47,18 @@ int etc_resolv_conf(const char *text, bool drop_loopback, struct buf *out)
 	return 0;
 }
 
+bool etc_has_nameserver(const char *text)
+{
+	for (const char *line = text; *line;) {
+		const char *end = strchrnul(line, '\n');
+
+		if (nameserver_address(line, end))
+			return true;
+		line = *end ? end + 1 : end;
+	}
+	return false;
+}
+
 int etc_hosts(const char *hostname, const char *extra_hosts, struct buf *out)
 {
 	size_t len = extra_hosts ? strlen(extra_hosts) : 0;

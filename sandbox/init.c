@@ -227,8 +227,7 @@ static void hide_command_line(const struct init_plan *plan)
 	memcpy((void *)plan->args_start, name, sizeof(name));
 }
 
-/* An ignored signal stays ignored through exec, and SIGCHLD must not be. */
-static void reset_signals(void)
+void init_reset_signals(void)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
 
@@ -273,7 +272,7 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 		return -1;
 	hide_command_line(plan);
 	prctl(PR_SET_DUMPABLE, 0);
-	reset_signals();
+	init_reset_signals();
 	umask(022);
 	if (leave_keys(plan) < 0)
 		return init_fail_os(report, "leave the caller's session keyring", NULL);
@@ -283,6 +282,8 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 		return init_fail_os(report, "set the host name", plan->hostname);
 	if (plan->spec->network == SANDBOX_NETWORK_NONE && net_loopback_up() < 0)
 		return init_fail_os(report, "bring up the loopback interface", NULL);
+	if (plan->net_fd >= 0 && setns(plan->net_fd, CLONE_NEWNET) < 0)
+		return init_fail_os(report, "join the network of the build", NULL);
 	return 0;
 }
 

@@ -52,6 +52,7 @@ int init_fail(struct init_report *report, enum err_kind kind, const char *what, 
 
 /* The lines of a resolv.conf; with drop_loopback, without nameservers on loopback addresses. */
 int etc_resolv_conf(const char *text, bool drop_loopback, struct buf *out);
+bool etc_has_nameserver(const char *text);
 
 /* /etc/hosts: localhost, the name of this host, and the extra lines. */
 int etc_hosts(const char *hostname, const char *extra_hosts, struct buf *out);
@@ -338,10 +339,28 @@ struct sandbox_profile {
 	struct seccomp_filter filter;
 };
 
-/* --- net.c ---------------------------------------------------------------------------------- */
+/* --- net.c, net_helper.c -------------------------------------------------------------------- */
 
-/* Child: bring up the loopback interface. -1 with errno. */
+/* Bring up the loopback interface of this thread's network. For the child, too. -1 with errno. */
 int net_loopback_up(void);
+
+/* In a private network, what is sent to port 53 of it goes to the machine's nameserver. */
+#define NET_NAMESERVER "10.0.2.3"
+
+struct net_helper {
+	pid_t pid;	 /* of its guard */
+	int pidfd;
+	int said_fd;	 /* what it says */
+	int lifeline_fd; /* it ends when this is closed */
+};
+
+/* Whether there is what any such program needs. */
+int net_helper_check(struct err *err);
+
+/* Connect the namespace to this process's network, until net_helper_end() or the end of this
+ * process, however it ends. */
+int net_helper_start(struct net_helper *helper, int ns_fd, struct err *err);
+void net_helper_end(struct net_helper *helper);
 
 /* --- subid.c -------------------------------------------------------------------------------- */
 
@@ -405,6 +424,7 @@ struct init_plan {
 	int cgroup_fd;	      /* -1: none */
 	bool cgroup_joined;   /* pid 1 is in it from its birth */
 	bool limit_processes; /* no group does that */
+	int net_fd; /* the namespace to join, or -1 */
 	bool may_setgroups;
 	const struct seccomp_filter *filter; /* NULL: none is to be installed */
 	int landlock_abi;
@@ -412,6 +432,9 @@ struct init_plan {
 	int null_fd; /* plain: stdin's default, above 2; else -1 */
 	int proc_fd; /* plain: for reaper_end_all(), or -1 */
 };
+
+/* All to their defaults: one that is ignored would stay so through exec, and SIGCHLD must not be. */
+void init_reset_signals(void);
 
 _Noreturn void init_main(const struct init_plan *plan);
 

@@ -75,8 +75,9 @@ static int write_file(int dir_fd, const char *name, const struct buf *text, stru
 	return 0;
 }
 
-/* A machine without a resolv.conf has an empty one. */
-static int add_resolv_conf(bool drop_loopback, struct buf *out, struct err *err)
+/* A machine without a resolv.conf has an empty one. In a private network the machine's servers are
+ * reached as anything else is, and those on its loopback interface through the helper. */
+static int add_resolv_conf(enum sandbox_network network, struct buf *out, struct err *err)
 {
 	cleanup_buf struct buf text;
 	struct err why = ERR_INIT;
@@ -87,7 +88,9 @@ static int add_resolv_conf(bool drop_loopback, struct buf *out, struct err *err)
 		*err = why;
 		return -1;
 	}
-	etc_resolv_conf(text.data, drop_loopback, out);
+	etc_resolv_conf(text.data, network != SANDBOX_NETWORK_HOST, out);
+	if (network == SANDBOX_NETWORK_PRIVATE && !etc_has_nameserver(out->data))
+		buf_addstr(out, "nameserver " NET_NAMESERVER "\n");
 	return 0;
 }
 
@@ -100,7 +103,7 @@ int mounts_etc_text(const struct sandbox_spec *spec, const char *hostname, size_
 		buf_addf(out, "%s\n", hostname);
 	else if (spec->resolv_conf)
 		buf_addstr(out, spec->resolv_conf);
-	else if (add_resolv_conf(spec->network != SANDBOX_NETWORK_HOST, out, err) < 0)
+	else if (add_resolv_conf(spec->network, out, err) < 0)
 		return -1;
 	if (out->overflow)
 		return err_set(err, ERR_LIMIT, "/etc/%s would be larger than %d bytes",

@@ -299,7 +299,7 @@ int plain_prepare(const struct sandbox_spec *spec, struct plain *plain, struct e
 	cleanup_fd int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (spec->network != SANDBOX_NETWORK_HOST)
-		return refuse("a network of the step's own (--network=none)", err);
+		return refuse("a network of the step's own (--network=none or private)", err);
 	if (spec->all_capabilities)
 		return refuse("--security=insecure", err);
 	plain->abi = landlock_abi();

@@ -57,6 +57,7 @@ void overlay_detach(int mount_fd);
 enum sandbox_network {
 	SANDBOX_NETWORK_HOST, /* the caller's network */
 	SANDBOX_NETWORK_NONE, /* an own one with the loopback interface only */
+	SANDBOX_NETWORK_PRIVATE, /* spec->net */
 };
 
 enum sandbox_mount_kind {
@@ -120,6 +121,7 @@ void sandbox_profile_digest(const struct sandbox_profile *profile, struct digest
 typedef void sandbox_output(void *arg, int stream /* 1 or 2 */, const char *data, size_t len);
 
 struct cgroup;
+struct net;
 
 #define SANDBOX_HOSTNAME "buildkitsandbox" /* as BuildKit's */
 
@@ -141,6 +143,7 @@ struct sandbox_spec {
 	const gid_t *groups; /* supplementary */
 	size_t n_groups;
 	enum sandbox_network network;
+	struct net *net; /* PRIVATE: see sandbox/net.h */
 	const struct sandbox_mount *mounts;
 	size_t n_mounts;
 	const char *hostname;	 /* NULL: SANDBOX_HOSTNAME */

@@ -34,6 +34,7 @@
 #include "base/file.h"
 #include "base/inroot.h"
 #include "base/mem.h"
+#include "sandbox/net.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/userns.h"
 
@@ -82,6 +83,7 @@ static void run_init(struct run *run, const struct sandbox_spec *spec)
 		.report_read_fd = -1,
 		.output_fds = { -1, -1 },
 		.cgroup_fd = -1,
+		.net_fd = -1,
 		.plain = spec->chroot,
 		.null_fd = -1,
 		.proc_fd = -1,
@@ -473,6 +475,9 @@ static void fill_result(const struct run *run, const struct rusage *usage, uint6
 
 static int prepare_root(struct run *run, struct err *err)
 {
+	if (run->spec->network == SANDBOX_NETWORK_PRIVATE && !run->plan.plain &&
+	    net_require(run->spec->net, &run->plan.net_fd, err) < 0)
+		return -1;
 	run->plan.landlock_abi = landlock_abi();
 	if (!run->plan.plain)
 		return mounts_prepare(run->spec, &run->plan.mounts, err);
