@@ -76,6 +76,8 @@ sandbox/idmap.c: execvp open: host: newuidmap, /proc/self
 sandbox/init.c: chdir chroot execve open: chroot: after pivot_root, or entered here
 sandbox/mountns.c: access chdir mkdir mount move_mount open open_tree readlink statx umount2: host
 sandbox/mounts.c: mkdirat mknodat open_tree openat symlinkat: own: tmpfs of the step; host: /dev
+sandbox/net.c: open: host: /proc/thread-self/ns/net
+sandbox/net_helper.c: execvpe open: host: /dev/net/tun, pasta or slirp4netns of PATH, /dev/null
 sandbox/overlay.c: faccessat fchmodat mkdirat mount move_mount open_tree openat renameat2 umount2 unlinkat utimensat: own
 sandbox/probe.c: mkdirat open openat statvfs unlinkat: own
 sandbox/rootfs.c: chdir faccessat mkdirat move_mount open_tree openat stat umount2: name: places that are fixed; the others by inroot_open()
