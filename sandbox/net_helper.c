@@ -221,12 +221,13 @@ int net_helper_start(struct net_helper *helper, int ns_fd, struct err *err)
 
 void net_helper_end(struct net_helper *helper)
 {
-	cleanup_fd int pidfd = helper->pidfd, said_fd = helper->said_fd,
-		       lifeline_fd = helper->lifeline_fd;
-
-	if (helper->pid < 0)
-		return;
-	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-	while (waitpid(helper->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	if (helper->pid >= 0) {
+		pidfd_send_signal(helper->pidfd, SIGKILL, NULL, 0);
+		while (waitpid(helper->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	file_close_at(&helper->pidfd);
+	file_close_at(&helper->said_fd);
+	file_close_at(&helper->lifeline_fd);
+	*helper = (struct net_helper){ .pid = -1, .pidfd = -1, .said_fd = -1, .lifeline_fd = -1 };
 }
