@@ -122,8 +122,8 @@ static size_t export_pair(size_t one, size_t two, uint64_t value, struct sock_fi
 
 	assert_non_null(context);
 	assert_int_equal(seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
-					  SCMP_CMP(1, ops[one].op, value),
-					  SCMP_CMP(2, ops[two].op, value)),
+					  SCMP_CMP(1, ops[one].op, value, 0),
+					  SCMP_CMP(2, ops[two].op, value, 0)),
 			 0);
 	assert_int_equal(seccomp_export_bpf(context, fd), 0);
 	seccomp_release(context);
