@@ -28,7 +28,7 @@ static void setup(struct fixture *fixture, const char *option)
 		fail_msg("%s", err.message);
 	fixture->image = image_new();
 	free(fixture->image->working_dir);
-	fixture->image->working_dir = xstrdup("/work");
+	fixture->image->working_dir = xstrdup("/srv");
 	fixture->stage.image = fixture->image;
 	strv_add(&fixture->stage.env, "V=value");
 	strv_add(&fixture->stage.env, "N=7");
@@ -68,14 +68,14 @@ static void test_mount_parse__requests(void **state)
 		{ "target=/x",
 		  "bind target=/x from=- source=- id=- env=- ro shared size=0 755 0:0" },
 		{ "type=BIND,dst=x,src=a,from=Base,rw",
-		  "bind target=/work/x from=Base source=a id=- env=- rw shared size=0 755 0:0" },
+		  "bind target=/srv/x from=Base source=a id=- env=- rw shared size=0 755 0:0" },
 		{ "destination=a/../b/,source=$V,ro=false",
-		  "bind target=/work/b from=- source=value id=- env=- rw shared size=0 755 0:0" },
+		  "bind target=/srv/b from=- source=value id=- env=- rw shared size=0 755 0:0" },
 		{ "target=.,readonly",
-		  "bind target=/work from=- source=- id=- env=- ro shared size=0 755 0:0" },
+		  "bind target=/srv from=- source=- id=- env=- ro shared size=0 755 0:0" },
 		{ "\\\"target=/with,comma\\\"",
 		  "bind target=/with,comma from=- source=- id=- env=- ro shared size=0 755 0:0" },
-		{ "type=cache,target=c", "cache target=/work/c from=- source=- id=/work/c env=- rw "
+		{ "type=cache,target=c", "cache target=/srv/c from=- source=- id=/srv/c env=- rw "
 					 "shared size=0 755 0:0" },
 		{ "type=cache,target=/c,id=$V,sharing=LOCKED,mode=0700,uid=$N,gid=${N}1,ro",
 		  "cache target=/c from=- source=- id=value env=- ro locked size=0 700 7:71" },
