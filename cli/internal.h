@@ -155,7 +155,7 @@ struct progress {
 	struct progress_step *steps; /* under way */
 	size_t n_steps, cap_steps;
 	unsigned step;	    /* that the transfer being shown belongs to, or 0 */
-	bool line_open;	    /* output without a newline is on the terminal */
+	unsigned open;	    /* whose output without a newline is on the terminal, or 0 */
 	uint64_t noted;	    /* when a transfer was last shown */
 	struct digest last; /* blob that was shown last */
 };

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -84,18 +83,6 @@ static void print_help(void)
 	       "                          $CBUILD_MAX_LAYER_SIZE, else no limit but the disk's)\n"
 	       "  --version               show the version\n\n"
 	       "`cbuild COMMAND --help` shows the options of a command.\n");
-}
-
-int cli_usage(struct cli *cli, struct err *err, const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	cli->usage = true;
-	return err_set(err, ERR_INVALID, "%s", text);
 }
 
 /* A word that is no command is build's context when it can be one. */

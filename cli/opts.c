@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/internal.h"
 #include "dockerfile-parser/dockerfile.h"
+
+int cli_usage(struct cli *cli, struct err *err, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	cli->usage = true;
+	return err_set(err, ERR_INVALID, "%s", text);
+}
 
 static void print_help(const struct cli *cli, const struct opt *opts, size_t n)
 {

@@ -2,8 +2,10 @@
 /*
  * Plain progress, in the manner of docker's --progress=plain: "#3 [2/4] RUN make", output lines
  * behind "#3 0.512 ", then "#3 DONE 0.8s" or "#3 CACHED". While several steps are under way only
- * whole lines are shown, so that no line holds output of two; one alone is shown as it comes. Quiet
- * mode keeps the last output of each step and shows that of the one that fails.
+ * whole lines are shown, so that no line holds output of two; one alone is shown as it comes. A line
+ * that something else came into is shown again from its beginning: each line that a step wrote
+ * stands somewhere whole. Quiet mode keeps the last output of each step and shows that of the one
+ * that fails.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +23,7 @@ struct progress_step {
 	unsigned number;
 	uint64_t began;	 /* monotonic ns */
 	struct buf text; /* plain: a line without its end; quiet: the last output */
+	size_t shown;	 /* of text, ever */
 };
 
 void progress_init(struct progress *progress, enum progress_mode mode)
@@ -70,22 +73,27 @@ static void end_step(struct progress *progress, unsigned number)
 
 static void close_line(struct progress *progress)
 {
-	if (progress->line_open)
+	if (progress->open)
 		fputc('\n', stderr);
-	progress->line_open = false;
+	progress->open = 0;
 }
 
-/* Some of a line, or with what was kept of it, the whole. */
-static void print_output(struct progress *progress, struct progress_step *step, const char *text,
-			 size_t len)
+/* What came since, on the line that is still open, or the whole line on one of its own. */
+static void print_text(struct progress *progress, struct progress_step *step)
 {
-	if (!progress->line_open)
+	size_t from = step->shown;
+
+	if (progress->open != step->number && from > 0 && from == step->text.len)
+		return; /* it stands above already */
+	if (progress->open != step->number) {
+		close_line(progress);
 		fprintf(stderr, "#%u %.3f ", step->number,
 			(double)(clock_monotonic_ns() - step->began) / 1e9);
-	text_print_safe(step->text.data, step->text.len);
-	text_print_safe(text, len);
-	buf_clear(&step->text);
-	progress->line_open = true;
+		progress->open = step->number;
+		from = 0;
+	}
+	text_print_safe(step->text.data + from, step->text.len - from);
+	step->shown = step->text.len;
 }
 
 /* What is left when the step ends. */
@@ -94,7 +102,7 @@ static void flush_output(struct progress *progress, unsigned number)
 	struct progress_step *step = find_step(progress, number);
 
 	if (step && step->text.len)
-		print_output(progress, step, "", 0);
+		print_text(progress, step);
 	close_line(progress);
 }
 
@@ -107,18 +115,23 @@ static void output_plain(struct progress *progress, const struct build_event *ev
 	while (step && left > 0) {
 		const char *newline = memchr(text, '\n', left);
 		size_t len = newline ? (size_t)(newline - text) : left;
+		size_t room = LINE_MAX_BYTES - step->text.len;
+		bool whole = newline && len <= room;
+		bool full = !whole && len >= room;
+		bool alone = progress->n_steps == 1;
 
-		if (!newline && progress->n_steps > 1 && step->text.len + len <= LINE_MAX_BYTES) {
-			buf_add(&step->text, text, len);
-			return;
-		}
-		print_output(progress, step, text, len);
-		if (newline || progress->n_steps > 1)
+		len = full ? room : len;
+		buf_add(&step->text, text, len);
+		text += len + whole;
+		left -= len + whole;
+		if (whole || full || alone)
+			print_text(progress, step);
+		if (whole || (full && !alone))
 			close_line(progress);
-		if (!newline)
-			return;
-		text += len + 1;
-		left -= len + 1;
+		if (whole || full) {
+			buf_clear(&step->text);
+			step->shown = 0;
+		}
 	}
 }
 
