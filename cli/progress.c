@@ -2,8 +2,8 @@
 /*
  * Plain progress, in the manner of docker's --progress=plain: "#3 [2/4] RUN make", output lines
  * behind "#3 0.512 ", then "#3 DONE 0.8s" or "#3 CACHED". While several steps are under way only
- * whole lines are shown, so that no line holds output of two; one alone is shown as it comes. A line
- * that something else came into is shown again from its beginning: each line that a step wrote
+ * whole lines are shown, so that no line holds output of two; one alone is shown as it comes. A
+ * line that something else came into is shown again from its beginning: each line that a step wrote
  * stands somewhere whole. Quiet mode keeps the last output of each step and shows that of the one
  * that fails.
  */

@@ -272,4 +272,29 @@ static inline struct digest copy_key(struct copy *copy)
 	return digest;
 }
 
+/* A copy of patterns to dest, its key and its layer. */
+static inline void copy_run(struct place *place, const char *pattern, const char *dest, bool add,
+			    struct digest *ret_key, char **ret_shown)
+{
+	const char *patterns[] = { pattern };
+	struct copy_request request = {
+		.add = add,
+		.source = place_context(place),
+		.patterns = patterns,
+		.n_patterns = 1,
+		.dest = dest,
+		.now = HELP_NOW,
+	};
+	struct layer layer;
+	struct copy *copy;
+
+	must(copy_open(&request, &copy, NULL, &oops));
+	*ret_key = copy_key(copy);
+	if (ret_shown) {
+		must(copy_make_layer(copy, place->store, NULL, &layer, &oops));
+		*ret_shown = show_layer(place->store, &layer, true);
+	}
+	copy_free(copy);
+}
+
 #endif

@@ -2,8 +2,6 @@
 /* What COPY and ADD put into a layer: one table, each row a rule of BuildKit's. */
 #include "tests/builder/copy_help.h"
 
-#include "builder/mode.h"
-
 struct copy_case {
 	const char *name;
 	const char *context, *ignore, *root; /* root: NULL for an empty one */
@@ -316,31 +314,6 @@ static void test_copy__rules_of_buildkit(void **state)
 	assert_int_equal(failures, 0);
 }
 
-/* A copy of patterns to dest, its key and its layer. */
-static void run(struct place *place, const char *pattern, const char *dest, bool add,
-		struct digest *ret_key, char **ret_shown)
-{
-	const char *patterns[] = { pattern };
-	struct copy_request request = {
-		.add = add,
-		.source = place_context(place),
-		.patterns = patterns,
-		.n_patterns = 1,
-		.dest = dest,
-		.now = HELP_NOW,
-	};
-	struct layer layer;
-	struct copy *copy;
-
-	must(copy_open(&request, &copy, NULL, &oops));
-	*ret_key = copy_key(copy);
-	if (ret_shown) {
-		must(copy_make_layer(copy, place->store, NULL, &layer, &oops));
-		*ret_shown = show_layer(place->store, &layer, true);
-	}
-	copy_free(copy);
-}
-
 static void test_copy__times(void **state)
 {
 	struct timespec times[2] = { { 5, 0 }, { 1234, 999999999 } };
@@ -353,132 +326,12 @@ static void test_copy__times(void **state)
 	assert_int_equal(utimensat(place.context, "d/f", times, 0), 0);
 	times[1].tv_sec = -2; /* before 1970, rounded down */
 	assert_int_equal(utimensat(place.context, "d/e", times, 0), 0);
-	run(&place, "d", "/n/x/", false, &key, &shown);
+	copy_run(&place, "d", "/n/x/", false, &key, &shown);
 	/* directories that are made have the time of the newest file */
 	assert_string_equal(shown, "d n 755 @1234\nd n/x 755 @1234\nd n/x/e 700 @-2\n"
 				   "f n/x/f 644 @1234 F\n");
 	free(shown);
 	place_close(&place);
-}
-
-struct edit {
-	const char *name;
-	void (*apply)(int dir_fd);
-	bool changes;
-};
-
-static void edit_touch(int fd)
-{
-	struct timespec times[2] = { { 77, 0 }, { 77, 0 } };
-
-	assert_int_equal(utimensat(fd, "d/f", times, 0), 0);
-	assert_int_equal(utimensat(fd, "d", times, 0), 0);
-}
-
-static void edit_other(int fd)
-{
-	put_file(fd, "other", 0644, "not selected");
-}
-
-static void edit_top_mode(int fd)
-{
-	assert_int_equal(fchmodat(fd, "d", 0711, 0), 0); /* only its contents are copied */
-}
-
-static void edit_rewrite(int fd)
-{
-	put_file(fd, "d/f", 0644, "F");
-}
-
-static void edit_mode(int fd)
-{
-	assert_int_equal(fchmodat(fd, "d/f", 0755, 0), 0);
-}
-
-static void edit_name(int fd)
-{
-	assert_int_equal(renameat(fd, "d/f", fd, "d/g"), 0);
-}
-
-static void edit_content(int fd)
-{
-	put_file(fd, "d/f", 0644, "G");
-}
-
-static void edit_link(int fd)
-{
-	assert_int_equal(unlinkat(fd, "d/l", 0), 0);
-	assert_int_equal(symlinkat("elsewhere", fd, "d/l"), 0);
-}
-
-static void edit_type(int fd)
-{
-	assert_int_equal(unlinkat(fd, "d/f", 0), 0);
-	assert_int_equal(mkdirat(fd, "d/f", 0644), 0);
-}
-
-static void edit_add(int fd)
-{
-	put_file(fd, "d/new", 0644, "");
-}
-
-static void edit_hardlink(int fd)
-{
-	assert_int_equal(unlinkat(fd, "d/h", 0), 0);
-	assert_int_equal(linkat(fd, "d/f", fd, "d/h", 0), 0);
-}
-
-static void edit_xattr(int fd)
-{
-	int file = openat(fd, "d/f", O_RDONLY | O_CLOEXEC);
-
-	if (fsetxattr(file, "user.test", "v", 1, 0) < 0)
-		put_file(fd, "d/f", 0644, "no attributes here");
-	close(file);
-}
-
-static void edit_dir_xattr(int fd)
-{
-	int dir = openat(fd, "d/s", O_RDONLY | O_CLOEXEC);
-
-	if (fsetxattr(dir, "user.test", "v", 1, 0) < 0)
-		put_file(fd, "d/f", 0644, "no attributes here");
-	close(dir);
-}
-
-static const struct edit edits[] = {
-	{ "mtime", edit_touch, false },
-	{ "a file outside", edit_other, false },
-	{ "mode of the top directory", edit_top_mode, false },
-	{ "the same content again", edit_rewrite, false },
-	{ "mode", edit_mode, true },
-	{ "name", edit_name, true },
-	{ "content of the same size", edit_content, true },
-	{ "target of a link", edit_link, true },
-	{ "type", edit_type, true },
-	{ "a new file", edit_add, true },
-	{ "two files become one", edit_hardlink, true },
-	{ "attribute of a file", edit_xattr, true },
-	{ "attribute of a directory", edit_dir_xattr, true },
-};
-
-static void test_copy__key_changes_with_what_is_copied(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(edits); i++) {
-		struct digest before, after;
-		struct place place;
-
-		place_open(&place, "d d 755\nf d/f 644 F\nf d/h 644 F\nl d/l t\nd d/s 755", NULL);
-		run(&place, "d", "/x", false, &before, NULL);
-		must(source_save(place.source, &oops));
-		edits[i].apply(place.context);
-		run(&place, "d", "/x", false, &after, NULL);
-		if (digest_equal(&before, &after) == edits[i].changes)
-			fail_msg("%s: the key %s", edits[i].name,
-				 edits[i].changes ? "is the same" : "changed");
-		place_close(&place);
-	}
 }
 
 static void test_copy__xattrs_are_copied(void **state)
@@ -500,7 +353,7 @@ static void test_copy__xattrs_are_copied(void **state)
 	close(fd);
 	for (int i = 0; i < 2; i++) { /* read, then from the index */
 		usleep(40000);
-		run(&place, "f", "/f", false, &key, &shown);
+		copy_run(&place, "f", "/f", false, &key, &shown);
 		must(source_save(place.source, &oops));
 		assert_non_null(strstr(shown, " user.a=1 user.b=2 F\n"));
 		free(shown);
@@ -550,17 +403,17 @@ static void test_copy__add_unpacks_archives(void **state)
 	place_open(&place, "f plain.tar 644 text", NULL);
 	make_archive(&place, "x", entries, ARRAY_SIZE(entries), "abc");
 	assert_int_equal(utimensat(place.context, "x", times, 0), 0);
-	run(&place, "x", "/to", true, &key, &shown);
+	copy_run(&place, "x", "/to", true, &key, &shown);
 	assert_string_equal(shown, "d etc 755 @1700000000\nf etc/x 644 @5 a\n"
 				   "d to 755 @1700000000\nd to/a 700 5:6 @9\n"
 				   "f to/a/f 640 7:0 @8 abc\nh to/a/h to/a/f @8\n"
 				   "d to/b 755 @1700000000\nd to/b/c 755 @1700000000\n"
 				   "f to/b/c/f 644 @7 ab\nl to/l /etc @6\n");
 	free(shown);
-	run(&place, "plain.tar", "/to", true, &key, &shown);
+	copy_run(&place, "plain.tar", "/to", true, &key, &shown);
 	assert_non_null(strstr(shown, "f to 644 @"));
 	free(shown);
-	run(&place, "x", "/to", false, &key, &shown);
+	copy_run(&place, "x", "/to", false, &key, &shown);
 	assert_non_null(strstr(shown, "f to 644 @"));
 	free(shown);
 	place_close(&place);
@@ -627,7 +480,7 @@ static void test_copy__a_file_that_changes_is_noticed(void **state)
 	place_close(&place);
 }
 
-static void test_copy__layers_are_the_same_with_any_number_of_jobs(void **state)
+static void test_copy__layers_are_the_same_each_time(void **state)
 {
 	struct digest first, second;
 	struct place place;
@@ -641,8 +494,8 @@ static void test_copy__layers_are_the_same_with_any_number_of_jobs(void **state)
 		snprintf(name, sizeof(name), "dir/%d", i);
 		put_file(place.context, name, 0644, name);
 	}
-	run(&place, ".", "/x", false, &first, &a);
-	run(&place, ".", "/x", false, &second, &b);
+	copy_run(&place, ".", "/x", false, &first, &a);
+	copy_run(&place, ".", "/x", false, &second, &b);
 	assert_true(digest_equal(&first, &second));
 	assert_string_equal(a, b);
 	free(a);
@@ -674,54 +527,17 @@ static void test_copy__entries_are_listed(void **state)
 	place_close(&place);
 }
 
-static void test_copy__modes(void **state)
-{
-	static const struct {
-		const char *text;
-		mode_t before, after;
-		bool directory;
-	} modes[] = {
-		{ "755", 0600, 0755, false },
-		{ "4711", 0600, 04711, false },
-		{ "u+x", 0644, 0744, false },
-		{ "+x", 0644, 0755, false },
-		{ "a-w", 0666, 0444, false },
-		{ "go=", 0777, 0700, false },
-		{ "u=rwX,go=rX", 0600, 0644, false },
-		{ "u=rwX,go=rX", 0100, 0755, false },
-		{ "u=rwX,go=rX", 0600, 0755, true },
-		{ "g=u", 0740, 0770, false },
-		{ "u+s,g+s,+t", 0755, 07755, false },
-		{ "u=rw+x-r", 0, 0300, false },
-	};
-	static const char *const bad[] = { "",	"8",	 "77777", "u",	   "u+q",
-					   "x", "u=rw,", ",",	  "u=rw x" };
-	struct mode_change change;
-	struct err err = ERR_INIT;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		must(mode_parse(modes[i].text, &change, &oops));
-		assert_int_equal(mode_apply(&change, modes[i].before, modes[i].directory),
-				 modes[i].after);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_int_equal(mode_parse(bad[i], &change, &err), -1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_copy__rules_of_buildkit),
 		cmocka_unit_test(test_copy__times),
-		cmocka_unit_test(test_copy__key_changes_with_what_is_copied),
 		cmocka_unit_test(test_copy__xattrs_are_copied),
 		cmocka_unit_test(test_copy__add_unpacks_archives),
 		cmocka_unit_test(test_copy__add_merges_with_the_root),
 		cmocka_unit_test(test_copy__a_file_that_changes_is_noticed),
-		cmocka_unit_test(test_copy__layers_are_the_same_with_any_number_of_jobs),
+		cmocka_unit_test(test_copy__layers_are_the_same_each_time),
 		cmocka_unit_test(test_copy__entries_are_listed),
-		cmocka_unit_test(test_copy__modes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

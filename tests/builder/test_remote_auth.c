@@ -66,9 +66,7 @@ static void test_remote_auth__control_characters(void **state)
 {
 	struct build_secret secret = { .data = bytes };
 	const struct build_options options = { .secrets = &secret, .n_secrets = 1 };
-	static const char *const values[] = { "a\r\nX: y", "a\tb",
-					      "a\x7f"
-					      "b" };
+	static const char *const values[] = { "a\r\nX: y", "a\tb", "a\x7f" };
 	char id[] = "GIT_AUTH_TOKEN";
 
 	(void)state;

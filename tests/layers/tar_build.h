@@ -121,4 +121,21 @@ static inline int tar_as_fd(const void *data, size_t len)
 	return fd;
 }
 
+static inline struct tar_header tar_member_of(const char *name, char type, unsigned mode,
+					      unsigned uid, unsigned mtime)
+{
+	struct tar_header header = tar_member(name, type);
+
+	snprintf(header.mode, sizeof(header.mode), "%07o", mode);
+	snprintf(header.uid, sizeof(header.uid), "%07o", uid);
+	snprintf(header.gid, sizeof(header.gid), "%07o", uid);
+	snprintf(header.mtime, sizeof(header.mtime), "%011o", mtime);
+	return header;
+}
+
+/* An archive to be, gone at the end of its block. */
+#define TAR_BUF(name)                                                                              \
+	cleanup_buf struct buf name;                                                               \
+	buf_init(&name, TAR_BUILD_MAX)
+
 #endif

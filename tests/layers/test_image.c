@@ -107,8 +107,7 @@ static void test_image__bad_configs_are_refused(void **state)
 		"{\"rootfs\":{\"type\":\"layers\"},\"config\":{\"Volumes\":[]}}",
 		"{\"rootfs\":{\"type\":\"layers\"},\"config\":{\"Labels\":{\"a\":1}}}",
 		"{\"rootfs\":{\"type\":\"layers\"},\"config\":{\"Healthcheck\":{\"Test\":\"x\"}}}",
-		"{\"rootfs\":{\"type\":\"layers\"},\"config\":{\"Healthcheck\":{\"Retries\":\"x\"}}"
-		"}",
+		"{\"rootfs\":{\"type\":\"layers\"},\"config\":{\"Healthcheck\":{\"Retries\":[]}}}",
 		"{\"rootfs\":{\"type\":\"layers\"},\"history\":[1]}",
 		"{\"rootfs\":{\"type\":\"layers\"},\"history\":{}}",
 		"{\"rootfs\":{\"type\":\"layers\"},\"os\":\"a b\"}",

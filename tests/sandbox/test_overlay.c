@@ -187,9 +187,9 @@ static void test_overlay__no_layers_at_all_is_a_root(void **state)
 static void test_overlay__stub_has_fixed_times(void **state)
 {
 	struct place *place = *state;
-	cleanup_fd int fd = mount_place(place, OVERLAY_NEWEST, NULL, 0, NULL, true);
 	static const char *const names[] = { "stub", "stub/etc", "stub/etc/hosts", "stub/proc" };
 
+	close(mount_place(place, OVERLAY_NEWEST, NULL, 0, NULL, true));
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct stat st;
 
