@@ -51,24 +51,6 @@ static int64_t seconds_of(int64_t ns)
 	return ns / 1000000000 - (ns % 1000000000 < 0);
 }
 
-static enum entry_type type_of(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFDIR:
-		return ENTRY_DIRECTORY;
-	case S_IFLNK:
-		return ENTRY_SYMLINK;
-	case S_IFCHR:
-		return ENTRY_CHAR;
-	case S_IFBLK:
-		return ENTRY_BLOCK;
-	case S_IFIFO:
-		return ENTRY_FIFO;
-	default:
-		return ENTRY_FILE;
-	}
-}
-
 static void fill(const struct making *making, const struct item *item, struct out *out)
 {
 	const struct node *node = item->node;
@@ -124,7 +106,8 @@ static int put_item(struct making *making, const struct item *item, const char *
 		out->mode = item->node->mode & 07777;
 		return 0;
 	}
-	if (assembly_put(&making->assembly, path, type_of(item->node->mode), false, &out, err) < 0)
+	if (assembly_put(&making->assembly, path, entry_type_of(item->node->mode), false, &out,
+			 err) < 0)
 		return -1;
 	fill(making, item, out);
 	return 0;
@@ -264,7 +247,7 @@ static int make_out(void *arg, const struct item *item, struct out *out, struct 
 		if (directory && kind == ASSEMBLY_NONE)
 			hide(making, out->path);
 	}
-	out->type = type_of(item->node->mode);
+	out->type = entry_type_of(item->node->mode);
 	out->fresh = kind != ASSEMBLY_DIRECTORY;
 	if (!item->passage || kind != ASSEMBLY_DIRECTORY) {
 		fill(making, item, out);

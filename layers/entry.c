@@ -6,9 +6,28 @@
 #include "layers/entry.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "layers/internal.h"
+
+enum entry_type entry_type_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return ENTRY_DIRECTORY;
+	case S_IFLNK:
+		return ENTRY_SYMLINK;
+	case S_IFCHR:
+		return ENTRY_CHAR;
+	case S_IFBLK:
+		return ENTRY_BLOCK;
+	case S_IFIFO:
+		return ENTRY_FIFO;
+	default:
+		return ENTRY_FILE;
+	}
+}
 
 int entry_path_compare(const char *a, const char *b)
 {

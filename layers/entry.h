@@ -52,6 +52,9 @@ struct entry {
 	size_t n_xattrs;
 };
 
+/* What a file of this st_mode is; anything without a type of its own counts as a file. */
+enum entry_type entry_type_of(mode_t mode);
+
 #define ENTRY_PATH_MAX 32768 /* a path and its NUL; longer than a system call takes */
 #define ENTRY_LINK_MAX 4096  /* what a symlink may hold, and its NUL */
 #define ENTRY_NAME_MAX 255   /* one component */

@@ -321,26 +321,6 @@ static int read_link(struct walk *walk, const struct walk_item *item, struct err
 	return buf_add(&walk->link, target, (size_t)len);
 }
 
-static enum entry_type type_of(const struct walk_item *item)
-{
-	if (item->kind == WALK_WHITEOUT)
-		return ENTRY_WHITEOUT;
-	switch (item->stat.st_mode & S_IFMT) {
-	case S_IFDIR:
-		return ENTRY_DIRECTORY;
-	case S_IFLNK:
-		return ENTRY_SYMLINK;
-	case S_IFCHR:
-		return ENTRY_CHAR;
-	case S_IFBLK:
-		return ENTRY_BLOCK;
-	case S_IFIFO:
-		return ENTRY_FIFO;
-	default:
-		return ENTRY_FILE;
-	}
-}
-
 /* The path under which this inode was met before; remembers it when it is the first time. */
 static const char *earlier_link(struct walk *walk, const struct walk_item *item)
 {
@@ -362,7 +342,8 @@ int walk_entry(struct walk *walk, const struct walk_item *item, int fd, struct e
 	const struct stat *st = &item->stat;
 	struct entry entry = {
 		.path = item->path,
-		.type = type_of(item),
+		.type = item->kind == WALK_WHITEOUT ? ENTRY_WHITEOUT
+						    : entry_type_of(item->stat.st_mode),
 		.mode = st->st_mode & 07777,
 		.uid = st->st_uid,
 		.gid = st->st_gid,
