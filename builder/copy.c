@@ -224,7 +224,8 @@ static void add_entry(const struct copy *copy, size_t i, struct buf *buf)
 	const struct item *item = copy_item(copy, i);
 	const struct match *match = &copy->matches[item->match];
 	const struct node *node = item->node;
-	bool has_mode = copy->chmod.octal && copy->request.chmod;
+	/* a passage to what is there has the source's mode whatever --chmod says */
+	bool has_mode = copy->chmod.octal && copy->request.chmod && !item->passage;
 	char path[NODE_PATH_MAX];
 
 	buf_clear(buf);

@@ -481,6 +481,30 @@ static void test_copy__key_changes_with_what_is_copied(void **state)
 	}
 }
 
+/* It is what a directory gets that is there already. */
+static void test_copy__the_mode_of_a_passage_counts_whatever_chmod_says(void **state)
+{
+	const char *patterns[] = { "d/f" };
+	struct copy_request request = { .patterns = patterns, .n_patterns = 1, .dest = "/x/",
+					.parents = true, .chmod = "644", .now = HELP_NOW };
+	struct digest keys[2];
+	struct place place;
+
+	(void)state;
+	place_open(&place, "d d 755\nf d/f 644 F", NULL);
+	for (int i = 0; i < 2; i++) {
+		struct copy *copy;
+
+		request.source = place_context(&place);
+		must(copy_open(&request, &copy, NULL, &oops));
+		keys[i] = copy_key(copy);
+		copy_free(copy);
+		assert_int_equal(fchmodat(place.context, "d", 0700, 0), 0);
+	}
+	assert_false(digest_equal(&keys[0], &keys[1]));
+	place_close(&place);
+}
+
 static void test_copy__xattrs_are_copied(void **state)
 {
 	struct digest key;
@@ -715,6 +739,7 @@ int main(void)
 		cmocka_unit_test(test_copy__rules_of_buildkit),
 		cmocka_unit_test(test_copy__times),
 		cmocka_unit_test(test_copy__key_changes_with_what_is_copied),
+		cmocka_unit_test(test_copy__the_mode_of_a_passage_counts_whatever_chmod_says),
 		cmocka_unit_test(test_copy__xattrs_are_copied),
 		cmocka_unit_test(test_copy__add_unpacks_archives),
 		cmocka_unit_test(test_copy__add_merges_with_the_root),
