@@ -505,6 +505,31 @@ static void test_copy__the_mode_of_a_passage_counts_whatever_chmod_says(void **s
 	place_close(&place);
 }
 
+/* Of two sources of one name the last one is what is there. */
+static void test_copy__the_place_of_a_fetched_file_counts(void **state)
+{
+	const char *const patterns[][2] = { { "a", "b" }, { "[ab]", "c*" } };
+	const struct copy_remote remote = { .name = "b", .before = 1 };
+	struct copy_request request = { .add = true, .n_patterns = 2, .remotes = &remote,
+					.n_remotes = 1, .dest = "/x/", .now = HELP_NOW };
+	struct digest keys[2];
+	struct place place;
+
+	(void)state;
+	place_open(&place, "f a 644 A\nf b 644 B", NULL);
+	request.source = place_context(&place);
+	for (int i = 0; i < 2; i++) {
+		struct copy *copy;
+
+		request.patterns = patterns[i];
+		must(copy_open(&request, &copy, NULL, &oops));
+		keys[i] = copy_key(copy);
+		copy_free(copy);
+	}
+	assert_false(digest_equal(&keys[0], &keys[1]));
+	place_close(&place);
+}
+
 static void test_copy__xattrs_are_copied(void **state)
 {
 	struct digest key;
@@ -740,6 +765,7 @@ int main(void)
 		cmocka_unit_test(test_copy__times),
 		cmocka_unit_test(test_copy__key_changes_with_what_is_copied),
 		cmocka_unit_test(test_copy__the_mode_of_a_passage_counts_whatever_chmod_says),
+		cmocka_unit_test(test_copy__the_place_of_a_fetched_file_counts),
 		cmocka_unit_test(test_copy__xattrs_are_copied),
 		cmocka_unit_test(test_copy__add_unpacks_archives),
 		cmocka_unit_test(test_copy__add_merges_with_the_root),
