@@ -249,6 +249,11 @@ git -C "$work" config -f .gitmodules submodule.mod.url "$scratch/mod"
 in_work commit -am local; in_work push "$www/git/r.git" main:local-module
 dockerfile "ADD $repo#local-module /g"
 check 'a submodule of a local path' refuses 'not allowed' build "$context"
+echo fetched >"$www/file"
+dockerfile "ADD $repo#v1 $url/files/file /g/"
+check 'a repository and a URL: the last source wins' eval 'build "$context" && prints fetched in_image "cat /g/file"'
+dockerfile "ADD $url/files/file $repo#v1 /g/"
+check 'and the other way round' eval 'build "$context" && prints one in_image "cat /g/file"'
 # password_in BRANCH URL: a submodule of that URL, and a remote with a password.
 password_in()
 {
