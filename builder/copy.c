@@ -6,7 +6,7 @@
  *     a lone NUL, a present one with "=" before it
  *  2. for each match: 'd', or 'f' and the name of the file with its NUL; the count of its entries
  *     as 8 bytes; then each entry, see add_entry(), preceded by its length as 8 bytes
- *  3. for each fetched file: 'r', the count of patterns before it and 1 if it may be
+ *  3. for each fetched file: 'r', the count of matches before it and 1 if it may be
  *     unpacked else 0 as 8 bytes each, its name and a NUL, its sha256
  *  4. for each inline file: 'i', its name and a NUL, its length as 8 bytes, its content
  * Numbers have their lowest byte first.
@@ -224,7 +224,8 @@ static void add_entry(const struct copy *copy, size_t i, struct buf *buf)
 	const struct item *item = copy_item(copy, i);
 	const struct match *match = &copy->matches[item->match];
 	const struct node *node = item->node;
-	bool has_mode = copy->chmod.octal && copy->request.chmod;
+	/* a passage to what is there has the source's mode whatever --chmod says */
+	bool has_mode = copy->chmod.octal && copy->request.chmod && !item->passage;
 	char path[NODE_PATH_MAX];
 
 	buf_clear(buf);
@@ -293,6 +294,16 @@ int copy_require_content(struct copy *copy, struct err *err)
 	return status;
 }
 
+/* The patterns' own number says nothing: other patterns may match the same files. */
+static size_t matches_before(const struct copy *copy, size_t pattern)
+{
+	size_t n = 0;
+
+	while (n < copy->n_matches && copy->matches[n].pattern < pattern)
+		n++;
+	return n;
+}
+
 int copy_add_to_key(struct copy *copy, struct hasher *hasher, struct err *err)
 {
 	const struct copy_request *request = &copy->request;
@@ -320,7 +331,7 @@ int copy_add_to_key(struct copy *copy, struct hasher *hasher, struct err *err)
 		const struct copy_remote *file = &request->remotes[i];
 
 		hasher_add(hasher, "r", 1);
-		hash_number(hasher, file->before);
+		hash_number(hasher, matches_before(copy, file->before));
 		hash_number(hasher, file->unpack);
 		hasher_add(hasher, file->name, strlen(file->name) + 1);
 		hasher_add(hasher, file->digest.bytes, sizeof(file->digest.bytes));

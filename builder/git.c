@@ -211,15 +211,21 @@ static int drop_git_dir(int dir_fd, struct err *err)
 	return nftw(path, remove_git_file, 32, FTW_PHYS) < 0 ? err_os(err, "remove .git") : 0;
 }
 
-/* The URL goes into .git/config as far as it is no secret. */
+/* URLs go into .git as far as they are no secret: the remote's, and those of submodules, which can
+ * be relative to it. */
 static int keep_git_dir(const struct git *git, int dir_fd, struct err *err)
 {
 	cleanup_free char *url = remote_redact(git->place->url);
-	const char *const args[] = { "config", "--local", "remote.origin.url", url, NULL };
+	const struct git_place place = { .url = url };
+	const struct git clean = { git->store, git->environment, &place, git->options };
+	const char *const set[] = { "config", "--local", "remote.origin.url", url, NULL };
+	const char *const sync[] = { "submodule", "--quiet", "sync", "--recursive", NULL };
 
 	if (*url == '-')
 		return err_set(err, ERR_INVALID, "a URL that begins with \"-\"");
-	return git_run(git, dir_fd, args, NULL, err);
+	if (git_run(&clean, dir_fd, set, NULL, err) < 0)
+		return -1;
+	return strcmp(url, git->place->url) ? git_run(&clean, dir_fd, sync, NULL, err) : 0;
 }
 
 static int fill(const struct git *git, const struct git_commit *commit, int dir_fd, struct err *err)

@@ -180,10 +180,12 @@ static int collect(int out_fd, struct buf *out, int words_fd, struct buf *words,
 	return 0;
 }
 
-/* Its last lines, without what a terminal would act on and without the URL's password. */
+/* Its last lines, without what a terminal would act on and without passwords of URLs: those of
+ * submodules beside the remote's begin like it. */
 static int complain(const struct git *git, int status, struct buf *words, struct err *err)
 {
 	cleanup_free char *safe_url = remote_redact(git->place->url);
+	cleanup_free char *safe_words = NULL;
 	size_t len;
 
 	while (words->len > 0 && words->data[words->len - 1] == '\n')
@@ -191,15 +193,13 @@ static int complain(const struct git *git, int status, struct buf *words, struct
 	for (size_t i = 0; i < words->len; i++)
 		if ((unsigned char)words->data[i] < ' ' || words->data[i] == 0x7f)
 			words->data[i] = words->data[i] == '\n' ? ';' : '?';
-	len = words->len;
 	if (WIFSIGNALED(status))
 		return err_set(err, ERR_FAILED, "%s: git was killed by signal %d", safe_url,
 			       WTERMSIG(status));
-	if (strcmp(safe_url, git->place->url) && strstr(words->data, git->place->url))
-		return err_set(err, ERR_FAILED, "%s: git failed with status %d", safe_url,
-			       WEXITSTATUS(status));
+	safe_words = remote_redact(words->data);
+	len = strlen(safe_words);
 	return err_set(err, ERR_FAILED, "%s: git: %s%s", safe_url, len > 1000 ? "..." : "",
-		       len ? words->data + (len > 1000 ? len - 1000 : 0) : "failed");
+		       len ? safe_words + (len > 1000 ? len - 1000 : 0) : "failed");
 }
 
 int git_run(const struct git *git, int dir_fd, const char *const *args, struct buf *out,

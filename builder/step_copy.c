@@ -43,6 +43,7 @@ static void quick_key(const struct stage *stage, const struct digest *from,
 	key_add_strv(key, "exclude", &words->excludes);
 	for (size_t i = 0; i < words->n_remotes; i++) {
 		key_add(key, "remote", words->remotes[i].name);
+		key_add(key, "remote-place", words->remotes[i].before ? "after" : "before");
 		key_add_digest(key, "remote-content", &words->remotes[i].digest);
 		key_add(key, "remote-unpack", words->remotes[i].unpack ? "true" : "false");
 	}

@@ -175,6 +175,8 @@ static void add_options(const struct run_step *step, struct key *key)
 		key_add(key, "hosts", options->extra_hosts);
 	if (step->hostname)
 		key_add(key, "hostname", step->hostname);
+	if (options->isolation == BUILD_ISOLATION_CHROOT)
+		key_add(key, "isolation", "chroot");
 	if (step->insecure)
 		key_add(key, "security", "insecure");
 	if (options->seccomp_unconfined)

@@ -122,10 +122,61 @@ static void test_copy_key__changes_with_what_is_copied(void **state)
 	}
 }
 
+/* It is what a directory gets that is there already. */
+static void test_copy_key__the_mode_of_a_passage_counts_whatever_chmod_says(void **state)
+{
+	const char *patterns[] = { "d/f" };
+	struct copy_request request = { .patterns = patterns, .n_patterns = 1, .dest = "/x/",
+					.parents = true, .chmod = "644", .now = HELP_NOW };
+	struct digest keys[2];
+	struct place place;
+
+	(void)state;
+	place_open(&place, "d d 755\nf d/f 644 F", NULL);
+	for (int i = 0; i < 2; i++) {
+		struct copy *copy;
+
+		request.source = place_context(&place);
+		must(copy_open(&request, &copy, NULL, &oops));
+		keys[i] = copy_key(copy);
+		copy_free(copy);
+		assert_int_equal(fchmodat(place.context, "d", 0700, 0), 0);
+	}
+	assert_false(digest_equal(&keys[0], &keys[1]));
+	place_close(&place);
+}
+
+/* Of two sources of one name the last one is what is there. */
+static void test_copy_key__the_place_of_a_fetched_file_counts(void **state)
+{
+	const char *const patterns[][2] = { { "a", "b" }, { "[ab]", "c*" } };
+	const struct copy_remote remote = { .name = "b", .before = 1 };
+	struct copy_request request = { .add = true, .n_patterns = 2, .remotes = &remote,
+					.n_remotes = 1, .dest = "/x/", .now = HELP_NOW };
+	struct digest keys[2];
+	struct place place;
+
+	(void)state;
+	place_open(&place, "f a 644 A\nf b 644 B", NULL);
+	request.source = place_context(&place);
+	for (int i = 0; i < 2; i++) {
+		struct copy *copy;
+
+		request.patterns = patterns[i];
+		must(copy_open(&request, &copy, NULL, &oops));
+		keys[i] = copy_key(copy);
+		copy_free(copy);
+	}
+	assert_false(digest_equal(&keys[0], &keys[1]));
+	place_close(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_copy_key__changes_with_what_is_copied),
+		cmocka_unit_test(test_copy_key__the_mode_of_a_passage_counts_whatever_chmod_says),
+		cmocka_unit_test(test_copy_key__the_place_of_a_fetched_file_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,22 @@ git -C "$work" config -f .gitmodules submodule.mod.url "$scratch/mod"
 in_work commit -am local; in_work push "$www/git/r.git" main:local-module
 dockerfile "ADD $repo#local-module /g"
 check 'a submodule of a local path' refuses 'not allowed' build "$context"
+echo fetched >"$www/file"
+dockerfile "ADD $repo#v1 $url/files/file /g/"
+check 'a repository and a URL: the last source wins' eval 'build "$context" && prints fetched in_image "cat /g/file"'
+dockerfile "ADD $url/files/file $repo#v1 /g/"
+check 'and the other way round' eval 'build "$context" && prints one in_image "cat /g/file"'
+# password_in BRANCH URL: a submodule of that URL, and a remote with a password.
+password_in()
+{
+	git -C "$work" config -f .gitmodules submodule.mod.url "$2"
+	in_work commit -am "$1"; in_work push "$www/git/r.git" "main:$1"
+	dockerfile 'ARG P' "ADD --keep-git-dir http://user:\$P@127.0.0.1:$port/git/r.git#$1 /g"
+}
+password_in relative-module ../mod.git
+check 'kept .git: no password of the URL, of submodules neither' eval 'build --build-arg P=c4nary "$context" && in_image "test -f /g/mod/part && grep -rqF mod.git /g/.git && ! grep -rF c4nary /g"'
+password_in no-module ../nosuch.git
+check 'nor in what git says of a submodule' eval 'refuses "git: .*nosuch.git" build --build-arg P=c4nary "$context" && ! grep c4nary "$scratch/said"'
 check 'no trace in tmp/' nothing_left
 
 mkdir -p "$scratch/fakehome"

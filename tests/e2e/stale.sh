@@ -91,6 +91,10 @@ begin 'COPY a /a' 'RUN cat /a >/x'
 edit 's|cat /a|cat  /a|'
 check 'below a cached COPY: runs' runs 1
 check 'below a cached COPY: and is known then' runs 0
+begin 'RUN ls /proc >/x'
+check '--isolation=chroot, which has no /proc: runs' runs 1 --isolation=chroot
+check '--isolation=chroot: right' image_has '' /x
+check '--isolation=chroot: known again' runs 0 --isolation=chroot
 begin 'RUN --mount=type=cache,id=one,target=/c echo x >>/c/f; cat /c/f >/x'
 edit 's|id=one|id=two|'
 check 'id of a cache: runs' runs 1
