@@ -62,6 +62,11 @@ check 'root without CAP_SYS_ADMIN: RUN works, in a user namespace' \
 	less sys_admin "$CBUILD" --root "$store" build --no-cache "$context"
 check 'info says so' says '^Isolation: root in a user namespace' less sys_admin "$CBUILD" --root "$store" info
 
+# What a step leaves behind may belong to other users.
+check 'root without CAP_KILL: --isolation=chroot is refused' fails 1 less sys_admin,-kill \
+	"$CBUILD" --root "$store" build --no-cache --isolation=chroot "$context"
+check 'saying what is missing' grep -q 'dac_override, fowner, kill, setgid' "$scratch/said"
+
 # Which directories hide what is below them is written where only root of the machine can read it,
 # or where all can. A store that both use must not show again what a layer removed.
 # opaque NAME: Opaque makes the image, in which /d is another directory than below; List looks at it.
