@@ -42,7 +42,8 @@ int rights_require_run(struct store *store, enum build_isolation isolation, stru
 	if (!userns_may_chroot())
 		return err_set(err, ERR_DENIED,
 			       "--isolation=chroot: this process has not the capabilities for it: "
-			       "chown, dac_override, fowner, setgid, setuid, sys_chroot (fix: run as "
-			       "root of the container, or as a user who may make a user namespace)");
+			       "chown, dac_override, fowner, kill, setgid, setuid, sys_chroot (fix: "
+			       "run as root of the container, or as a user who may make a user "
+			       "namespace)");
 	return 0;
 }

@@ -124,7 +124,8 @@ int boot_check(struct store *store, struct err *err)
 	    drop_young(store, "trees", known ? until : 0, err) < 0 ||
 	    drop_young(store, "flat", known ? until : 0, err) < 0 ||
 	    drop_young(store, "own", known ? until : 0, err) < 0 ||
-	    drop_young(store, "own-flat", known ? until : 0, err) < 0)
+	    drop_young(store, "own-flat", known ? until : 0, err) < 0 ||
+	    drop_young(store, "nested", known ? until : 0, err) < 0)
 		return -1;
 	return write_synced(store, now, known ? until : 0, err);
 }

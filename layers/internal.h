@@ -171,6 +171,7 @@ bool xattr_list_equal(const struct xattr_list *a, const struct xattr_list *b);
  * kernel lets nobody there set trusted attributes, and overlay is mounted with userxattr.
  * It asks /proc: keep the answer, and ask before a chroot.
  */
+#define OPAQUE_NAME_USER "user.overlay.opaque"
 const char *overlay_opaque_name(void);
 
 /* The name that says which notation the trees of a store are in: overlay's, or that of flat trees.

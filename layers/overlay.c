@@ -24,7 +24,7 @@ const char *overlay_opaque_name(void)
 	struct stat st;
 
 	if (stat("/proc/self/ns/user", &st) == 0 && st.st_ino != INITIAL_USERNS)
-		return "user.overlay.opaque";
+		return OPAQUE_NAME_USER;
 	return "trusted.overlay.opaque";
 }
 

@@ -189,6 +189,17 @@ static int load(struct root *root, struct root_layer *layer, struct err *err)
 	return 0;
 }
 
+/* The tree may have been opened before this process entered a user namespace. */
+static void close_foreign_tree(struct root *root, struct root_layer *layer)
+{
+	if (layer->place || layer->fs_fd < 0 ||
+	    !strcmp(layer->opaque_name, tree_opaque_name(root->store)))
+		return;
+	close(steal_fd(&layer->fs_fd));
+	path_set_release(&layer->implied);
+	layer->has_implied = layer->has_top = false;
+}
+
 int root_use_trees(struct root *root, struct err *err)
 {
 	char text[DIGEST_TEXT_MAX];
@@ -196,6 +207,7 @@ int root_use_trees(struct root *root, struct err *err)
 	for (size_t i = 0; i < root->n; i++) {
 		struct root_layer *layer = &root->layers[i];
 
+		close_foreign_tree(root, layer);
 		if (layer->fs_fd >= 0)
 			continue;
 		if (!tree_exists(root->store, &layer->diff_id))

@@ -31,6 +31,7 @@ static const char *const store_directories[] = {
 	"blobs",  "blobs/sha256", "images",   "images/ids", "images/names", "layers",
 	"trees",  "steps",	  "contexts", "fetches",    "builds",	    "costs",
 	"mounts", "tmp",	  "locks",    "flat",	    "own",	    "own-flat",
+	"nested",
 };
 
 /* Stands in the store while what a build wrote was not synced on purpose. */
@@ -42,6 +43,7 @@ struct store {
 	uint64_t layer_max;
 	bool sync_failed;
 	bool flat_trees;
+	bool is_roots; /* it was opened by him, maybe the root of a container */
 	enum owner_record owners;
 };
 
@@ -58,6 +60,11 @@ void store_use_flat_trees(struct store *store)
 bool store_has_flat_trees(const struct store *store)
 {
 	return store->flat_trees;
+}
+
+bool store_is_roots(const struct store *store)
+{
+	return store->is_roots;
 }
 
 void store_record_owners(struct store *store, bool modes)
@@ -223,6 +230,7 @@ int store_open(const char *path, bool create, struct store **ret_store, struct e
 	int whole;
 
 	store->dir_fd = -1;
+	store->is_roots = geteuid() == 0;
 	store->path = absolute_path(path, err);
 	if (!store->path)
 		return -1;

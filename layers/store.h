@@ -13,6 +13,7 @@
  *	trees/<hex>/		unpacked layers, as overlayfs stacks them
  *	flat/<hex>/		unpacked layers where nothing can be mounted
  *	own/<hex>/ own-flat/<hex>/  the same where owners are only recorded
+ *	nested/<hex>/		as trees/, for root in a user namespace
  *	steps/<aa>/<hex>	step records, written by builder/
  *	contexts/<hex>		context indexes, written by builder/
  *	fetches/<hex>		what is known of a URL's content, written by builder/
@@ -54,6 +55,9 @@ void store_free(struct store *store);
  */
 void store_use_flat_trees(struct store *store);
 bool store_has_flat_trees(const struct store *store);
+
+/* Whether it was root who opened it: whatever namespace he enters later. */
+bool store_is_roots(const struct store *store);
 
 /*
  * From now on owners of unpacked files are written down instead of given, for a process that can

@@ -20,16 +20,29 @@
 
 DEFINE_CLEANUP(struct tar_writer *, tar_writer_free)
 
-/* One place for each kind of tree: flat or not, with owners that are only recorded or not. */
-static const char *const homes[] = { "trees", "flat", "own", "own-flat" };
+/* One place for each kind of tree: flat or not, with owners that are only recorded or not; and what
+ * root stacks in a user namespace, where the opaque marks of his other trees cannot be read. */
+static const char *const homes[] = { "trees", "flat", "own", "own-flat", "nested" };
 
 #define KIND_FLAT     1u
 #define KIND_RECORDED 2u
+#define KIND_NESTED   4u
 
 static unsigned kind_of(const struct store *store)
 {
-	return (store_has_flat_trees(store) ? KIND_FLAT : 0) |
-	       (store_records_owners(store) ? KIND_RECORDED : 0);
+	unsigned kind = (store_has_flat_trees(store) ? KIND_FLAT : 0) |
+			(store_records_owners(store) ? KIND_RECORDED : 0);
+
+	if (kind == 0 && store_is_roots(store) && !strcmp(overlay_opaque_name(), OPAQUE_NAME_USER))
+		return KIND_NESTED;
+	return kind;
+}
+
+static const char *opaque_name_of(unsigned kind)
+{
+	if (kind == KIND_NESTED)
+		return OPAQUE_NAME_USER;
+	return kind & KIND_FLAT ? TAR_OPAQUE : overlay_opaque_name();
 }
 
 /* In flat trees, which those without rights use too, modes are always recorded with the owners: who
@@ -69,12 +82,14 @@ bool tree_exists(struct store *store, const struct digest *diff_id)
 	return exists_in(store, kind_of(store), diff_id);
 }
 
-/* The first kind there is a tree of, beginning with that of the store; -1: none. */
+/* The store's own kind, or another one there is a tree of; -1: none. */
 static int find_kind(struct store *store, const struct digest *diff_id)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(homes); i++)
-		if (exists_in(store, kind_of(store) ^ i, diff_id))
-			return (int)(kind_of(store) ^ i);
+	if (tree_exists(store, diff_id))
+		return (int)kind_of(store);
+	for (unsigned kind = ARRAY_SIZE(homes); kind-- > 0;)
+		if (exists_in(store, kind, diff_id))
+			return (int)kind;
 	return -1;
 }
 
@@ -227,8 +242,8 @@ static int stream_item(struct walk *walk, const struct walk_item *item,
 static int stream(int fs_fd, unsigned kind, const struct path_set *implied, struct tar_writer *tar,
 		  struct err *err)
 {
-	cleanup_with(walk_free) struct walk *walk = walk_new(
-		fs_fd, kind & KIND_FLAT ? TAR_OPAQUE : overlay_opaque_name(), kind & KIND_RECORDED);
+	cleanup_with(walk_free) struct walk *walk =
+		walk_new(fs_fd, opaque_name_of(kind), kind & KIND_RECORDED);
 	struct walk_item item;
 	int more;
 
@@ -281,7 +296,13 @@ int tree_stream(struct store *store, const struct digest *diff_id, struct sink *
 	if (bad)
 		return err_wrap(err, "%s", path);
 	hasher_finish(&check.hasher, &got);
-	if (!digest_equal(&got, diff_id))
-		return err_set(err, ERR_CORRUPT, "%s does not hold the layer any more", path);
-	return 0;
+	if (digest_equal(&got, diff_id))
+		return 0;
+	if (kind == 0 && kind_of(store) == KIND_NESTED)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "the layer %s was made by root outside of this user namespace, who "
+			       "alone can read which directories are opaque in it (fix, one of: "
+			       "CAP_SYS_ADMIN, a store of its own by --root, or --no-cache)",
+			       digest_format(diff_id, text));
+	return err_set(err, ERR_CORRUPT, "%s does not hold the layer any more", path);
 }

@@ -239,8 +239,8 @@ static void probe_chroot(struct userns_info *info)
 
 	add(info, "chroot", may, "%s",
 	    may ? "root can be changed and files given away"
-		: "needs the capabilities chown, dac_override, fowner, setgid, setuid, sys_chroot "
-		  "(fix: run as root, or where a user may make namespaces)");
+		: "needs the capabilities chown, dac_override, fowner, kill, setgid, setuid, "
+		  "sys_chroot (fix: run as root, or where a user may make namespaces)");
 	info->rung = may ? USERNS_CHROOT : USERNS_NONE;
 }
 

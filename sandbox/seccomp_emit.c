@@ -35,8 +35,11 @@
 #define TO_HOLDS 254
 #define TO_FAILS 255
 
+/* What is too much is counted once: the count must not begin anew. */
 static void add(struct seccomp_filter *filter, unsigned code, uint32_t k, size_t jt, size_t jf)
 {
+	if (filter->n > SECCOMP_INSNS_MAX)
+		return;
 	if (filter->n < SECCOMP_INSNS_MAX)
 		filter->insns[filter->n] = (struct sock_filter){
 			.code = (unsigned short)code,

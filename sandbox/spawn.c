@@ -5,7 +5,8 @@
  * 1. All signals are blocked around clone, so that no handler of the caller runs in the child.
  * 2. The end of the step is the end of pid 1, seen through its pidfd; with it the kernel has
  *    killed all others in the pid namespace, so what is in the pipes then is all there will be.
- *    Nobody waits for the pipes to be closed: a daemon may hold them.
+ *    Nobody waits for the pipes to be closed, nor to be empty: a daemon may hold them, another
+ *    step that was handed one, or a process that another thread has forked.
  * 3. What happened is what pid 1 reported before it ended. No report means it was killed.
  * 4. SIGINT and SIGTERM come through a signalfd, unless the caller takes them himself and says by
  *    spec->cancel what is to be done.
@@ -22,6 +23,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -150,6 +152,8 @@ static int make_pipes(struct run *run, struct err *err)
 	if (make_pipe(&run->report_fd, &run->plan.report_fd, err) < 0)
 		return -1;
 	run->plan.report_read_fd = run->report_fd;
+	if (fcntl(run->report_fd, F_SETFL, O_NONBLOCK) < 0)
+		return err_os(err, "set up the report pipe");
 	if (!run->spec->output)
 		return 0;
 	for (int i = 0; i < 2; i++) {
@@ -286,17 +290,31 @@ static int start(struct run *run, struct err *err)
 
 /* --- while it runs -------------------------------------------------------------------------- */
 
-/* True when there may be more. */
-static bool pass_output(struct run *run, int i)
+/* How many bytes there were. */
+static int pass_output(struct run *run, int i)
 {
 	char data[16384];
-	ssize_t n = read(run->output_fds[i], data, sizeof(data));
+	ssize_t n;
 
+	do
+		n = read(run->output_fds[i], data, sizeof(data));
+	while (n < 0 && errno == EINTR);
 	if (n > 0)
 		run->spec->output(run->spec->output_arg, i + 1, data, (size_t)n);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	else if (n == 0 || errno != EAGAIN)
 		close_fd(&run->output_fds[i]);
-	return n > 0 || (n < 0 && errno == EINTR);
+	return n > 0 ? (int)n : 0;
+}
+
+/* What is there now, and not what somebody goes on writing. */
+static void pass_rest(struct run *run, int i)
+{
+	int left = 0, got = 1;
+
+	if (run->output_fds[i] < 0 || ioctl(run->output_fds[i], FIONREAD, &left) < 0)
+		return;
+	for (; left > 0 && got > 0; left -= got)
+		got = pass_output(run, i);
 }
 
 static void read_report(struct run *run)
@@ -389,8 +407,7 @@ static void finish(struct run *run, int *ret_status, struct rusage *ret_usage)
 	while (wait4(run->pid, ret_status, 0, ret_usage) < 0 && errno == EINTR)
 		;
 	for (int i = 0; i < 2; i++)
-		while (run->output_fds[i] >= 0 && pass_output(run, i))
-			;
+		pass_rest(run, i);
 	if (run->report_fd >= 0)
 		read_report(run);
 	cgroup_step_end(&run->cgroup, &run->events);

@@ -61,9 +61,11 @@ bool userns_has_single_id(void)
 	       strchr(map.data, '\n') == map.data + map.len - 1;
 }
 
-#define CAP(name)   (UINT64_C(1) << (name))
-#define CAPS_FILES  (CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER))
-#define CAPS_CHROOT (CAPS_FILES | CAP(CAP_SETGID) | CAP(CAP_SETUID) | CAP(CAP_SYS_CHROOT))
+#define CAP(name)  (UINT64_C(1) << (name))
+#define CAPS_FILES (CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER))
+/* kill: the reaper's children may have become other users */
+#define CAPS_CHROOT                                                                                \
+	(CAPS_FILES | CAP(CAP_SETGID) | CAP(CAP_SETUID) | CAP(CAP_SYS_CHROOT) | CAP(CAP_KILL))
 
 bool userns_may_use_all_files(void)
 {

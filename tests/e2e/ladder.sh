@@ -61,6 +61,27 @@ cbuild import "$context/busybox.tar" busybox >/dev/null
 check 'root without CAP_SYS_ADMIN: RUN works, in a user namespace' \
 	less sys_admin "$CBUILD" --root "$store" build --no-cache "$context"
 check 'info says so' says '^Isolation: root in a user namespace' less sys_admin "$CBUILD" --root "$store" info
+
+# What a step leaves behind may belong to other users.
+check 'root without CAP_KILL: --isolation=chroot is refused' fails 1 less sys_admin,-kill \
+	"$CBUILD" --root "$store" build --no-cache --isolation=chroot "$context"
+check 'saying what is missing' grep -q 'dac_override, fowner, kill, setgid' "$scratch/said"
+
+# Which directories hide what is below them is written where only root of the machine can read it,
+# or where all can. A store that both use must not show again what a layer removed.
+# opaque NAME: Opaque makes the image, in which /d is another directory than below; List looks at it.
+opaque()
+{
+	printf 'FROM busybox\nRUN mkdir /d && touch /d/old\nRUN rm -r /d && mkdir /d && touch /d/%s\n' "$1" >"$context/Opaque"
+	printf 'FROM %s\nRUN test "$(ls -A /d)" = %s\n' "$1" "$1" >"$context/List"
+}
+opaque by-nested
+check 'a layer of root in a user namespace' less sys_admin "$CBUILD" --root "$store" build -f "$context/Opaque" -t by-nested "$context"
+check 'is what it was for root' cbuild build --no-cache -f "$context/List" "$context"
+opaque by-root
+check 'a layer of root' cbuild build -f "$context/Opaque" -t by-root "$context"
+check 'is refused where it cannot be read' fails 1 less sys_admin "$CBUILD" --root "$store" build --no-cache -f "$context/List" "$context"
+check 'saying why' grep -q 'was made by root outside of this user namespace' "$scratch/said"
 off='echo 0 >/proc/sys/user/max_user_namespaces'
 check 'and without user namespaces: RUN fails' fails 1 unshare --user --map-root-user sh -c \
 	"$off; exec setpriv --bounding-set -sys_admin --inh-caps -sys_admin \

@@ -4,6 +4,8 @@
 
 #include <sys/xattr.h>
 
+#include "base/child.h"
+
 #define TAR_BUF(name)                                                                              \
 	cleanup_buf struct buf name;                                                               \
 	buf_init(&name, TAR_BUILD_MAX)
@@ -160,6 +162,72 @@ static void test_native__trees_are_converted(void **state)
 	assert_ok(tree_remove(box->store, &layer.diff_id, &err));
 	assert_false(tree_exists(box->store, &layer.diff_id));
 	assert_false(tree_exists_somehow(box->store, &layer.diff_id));
+}
+
+struct nested {
+	struct box *box;
+	struct root *root;
+	const struct digest *ids;
+};
+
+static int enter_user_namespace(struct err *err)
+{
+	static const char *const maps[][2] = {
+		{ "/proc/self/uid_map", "0 0 1" },
+		{ "/proc/self/setgroups", "deny" },
+		{ "/proc/self/gid_map", "0 0 1" },
+	};
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return err_os(err, "unshare");
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+		cleanup_fd int fd = open(maps[i][0], O_WRONLY | O_CLOEXEC);
+
+		if (write_all(fd, maps[i][1], strlen(maps[i][1])) < 0)
+			return err_os(err, "write %s", maps[i][0]);
+	}
+	return 0;
+}
+
+static int use_in_namespace(void *arg, void *result, struct err *err)
+{
+	const struct nested *nested = arg;
+	struct store *store = nested->box->store;
+	struct err missing = ERR_INIT;
+
+	(void)result;
+	if (enter_user_namespace(err) < 0)
+		return -1;
+	if (tree_exists(store, &nested->ids[1]) || root_use_trees(nested->root, &missing) == 0)
+		return err_set(err, ERR_FAILED, "root's tree is used");
+	if (layer_require_trees(store, nested->ids, 2, 1, NULL, NULL, err) < 0 ||
+	    root_use_trees(nested->root, err) < 0)
+		return -1;
+	if (!box_is_opaque(nested->box, &nested->ids[1], "o") ||
+	    strcmp(root_opaque_name(nested->root, 1), OPAQUE_NAME_USER))
+		return err_set(err, ERR_FAILED, "an opaque directory is not");
+	return 0;
+}
+
+/* Root's opaque marks are hidden from who is root of a namespace only. */
+static void test_native__trees_of_root_are_made_again_in_a_namespace(void **state)
+{
+	struct nested nested = { .box = *state };
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct digest ids[2];
+
+	if (geteuid() != 0 || box_is_rootless())
+		skip();
+	make_layers(box, ids);
+	assert_ok(root_open(box->store, ids, 2, &nested.root, &err));
+	assert_ok(root_use_trees(nested.root, &err));
+	box->roots[box->n_roots++] = nested.root;
+	nested.ids = ids;
+	assert_ok(child_call(use_in_namespace, &nested, NULL, 0, &err));
+	assert_true(box_is_opaque(box, &ids[1], "o"));
+	assert_ok(tree_remove(box->store, &ids[1], &err));
+	assert_false(tree_exists_somehow(box->store, &ids[1]));
 }
 
 /* --- copies ----------------------------------------------------------------------------------- */
@@ -416,6 +484,9 @@ static int run(void)
 		FLAT(test_native__flat_trees_are_looked_into_as_others_are),
 		FLAT(test_native__device_nodes_are_not_made_in_a_flat_tree),
 		FLAT(test_native__trees_are_converted),
+		cmocka_unit_test_setup_teardown(
+			test_native__trees_of_root_are_made_again_in_a_namespace, box_setup,
+			box_teardown),
 		FLAT(test_native__copy_is_the_merged_root),
 		FLAT(test_native__attributes_links_and_times_are_copied),
 		FLAT(test_native__only_changes_are_in_the_layer),

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -262,10 +263,41 @@ static void test_plain__root_with_links_in_place_of_mount_points_is_refused(void
 static void test_plain__second_chroot_and_device_nodes_are_denied(void **state)
 {
 	expect(*state,
-	       "mkdir /x; chroot /x /bin/true 2>/dev/null && echo chroot; "
+	       "chroot / /bin/true 2>/dev/null && echo chroot; "
 	       "mknod /n c 1 3 2>/dev/null && echo mknod; mknod /b b 8 0 2>/dev/null && echo block; "
-	       "ls /../ >/dev/null; rmdir /x",
+	       "ls /../ >/dev/null",
 	       0, "");
+}
+
+/* Who has a directory of outside, as a step may that another one hands it over. */
+static int open_outside(void *arg, void *result, struct err *err)
+{
+	const struct place *place = arg;
+	cleanup_fd int fd = -1;
+
+	(void)result;
+	if (fchdir(place->root_fd) < 0 || chroot(".") < 0 || landlock_confine(landlock_abi()) < 0)
+		return err_os(err, "enter the root");
+	fd = open("bin/busybox", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_os(err, "open a file inside");
+	if (openat(place->dir_fd, "outside", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES ||
+	    openat(place->dir_fd, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0)
+		return err_set(err, ERR_FAILED, "a file outside is opened");
+	return 0;
+}
+
+static void test_plain__landlock_alone_keeps_files_apart(void **state)
+{
+	struct place *place = *state;
+	struct err err = ERR_INIT;
+	cleanup_fd int fd = openat(place->dir_fd, "outside", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	assert_true(fd >= 0);
+	if (landlock_abi() == 0)
+		skip();
+	if (child_call(open_outside, place, NULL, 0, &err) < 0)
+		fail_msg("%s", err.message);
 }
 
 static void test_plain__other_processes_cannot_be_signalled(void **state)
@@ -370,6 +402,8 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_plain__second_chroot_and_device_nodes_are_denied, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plain__landlock_alone_keeps_files_apart, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_plain__other_processes_cannot_be_signalled,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plain__daemons_do_not_outlive_the_step, setup,

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 #include <seccomp.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -368,6 +369,37 @@ static void test_profile__mistakes_are_named(void **state)
 	}
 }
 
+/* A little over what the kernel takes, and so many that a count of 16 bits begins anew. */
+static void test_profile__too_many_rules_are_refused(void **state)
+{
+	static const size_t counts[] = { SECCOMP_INSNS_MAX / 30 + 1, 65536 / 30 + 20 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		struct sandbox_profile *profile;
+		struct err err = ERR_INIT;
+		cleanup_buf struct buf text;
+
+		buf_init(&text, SANDBOX_PROFILE_MAX);
+		buf_addstr(&text, "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[");
+		for (size_t k = 0; k < counts[i]; k++) {
+			buf_addf(&text, "%s{\"names\":[\"mmap\"],", k ? "," : "");
+			buf_addstr(&text, "\"action\":\"SCMP_ACT_ERRNO\",\"args\":[");
+			for (size_t n = 0; n < SECCOMP_ARGS; n++) {
+				buf_addf(&text, "%s{\"index\":0,\"value\":%zu,", n ? "," : "",
+					 k * SECCOMP_ARGS + n);
+				buf_addstr(&text, "\"op\":\"SCMP_CMP_EQ\"}");
+			}
+			buf_addstr(&text, "]}");
+		}
+		buf_addstr(&text, "]}");
+		assert_false(text.overflow);
+		assert_int_equal(sandbox_profile_parse("p", text.data, text.len, &profile, &err),
+				 -1);
+		assert_int_equal(err.kind, ERR_LIMIT);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_profile__actions),
 		cmocka_unit_test(test_profile__conditions_of_entries),
 		cmocka_unit_test(test_profile__mistakes_are_named),
+		cmocka_unit_test(test_profile__too_many_rules_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

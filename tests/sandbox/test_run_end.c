@@ -144,6 +144,95 @@ static void test_run_end__all_dies_with_a_killed_caller(void **state)
 	assert_int_equal(read(fd, rest, sizeof(rest)), 0);
 }
 
+/* --- pipes that others hold ------------------------------------------------------------------ */
+
+/* What a step may have handed to another one, or a child of another thread have got by fork(). */
+struct holder {
+	pid_t pid;
+	bool writes; /* without end; else it only holds them */
+};
+
+/* Our own, which end at exec(), are those of the step: its report's, then its output's. */
+static int open_writer(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	char path[40];
+	struct stat st;
+
+	if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY || fcntl(fd, F_GETFD) != FD_CLOEXEC ||
+	    fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
+
+static _Noreturn void be_holder(bool writes)
+{
+	static char block[65536];
+	int fds[64], n = 0;
+
+	for (int fd = 3; fd < 64; fd++) {
+		fds[n] = open_writer(fd);
+		n += fds[n] >= 0;
+	}
+	alarm(4);
+	for (int i = 1; writes && i < n; i++)
+		if (fork() == 0)
+			for (alarm(4); write(fds[i], block, sizeof(block)) > 0;)
+				;
+	pause();
+	_exit(0);
+}
+
+static void hold_pipes(void *arg, int stream, const char *data, size_t len)
+{
+	struct holder *holder = arg;
+
+	(void)stream;
+	(void)data;
+	(void)len;
+	if (holder->pid) {
+		usleep(1000); /* who shows output takes longer than who writes it */
+		return;
+	}
+	holder->pid = fork();
+	if (holder->pid == 0) {
+		setpgid(0, 0);
+		be_holder(holder->writes);
+	}
+	usleep(200000);
+}
+
+static void expect_quick_end(struct place *place, bool writes, const char *command)
+{
+	uint64_t start = clock_monotonic_ns();
+	struct holder holder = { .writes = writes };
+	struct step step;
+
+	step_init(&step);
+	step.spec.output = hold_pipes;
+	step.spec.output_arg = &holder;
+	step.spec.timeout_ns = 1000000000;
+	shell(place, &step, command);
+	assert_true(holder.pid > 0);
+	kill(-holder.pid, SIGKILL);
+	waitpid(holder.pid, NULL, 0);
+	assert_true(clock_monotonic_ns() - start < 3000000000);
+	assert_int_equal(step.result.killed_by,
+			 writes ? SANDBOX_KILLED_BY_NONE : SANDBOX_KILLED_BY_TIME);
+	step_release(&step);
+}
+
+static void test_run_end__output_of_others_is_not_awaited(void **state)
+{
+	expect_quick_end(*state, true, "echo up; sleep 0.4");
+}
+
+static void test_run_end__report_of_the_dead_is_not_awaited(void **state)
+{
+	expect_quick_end(*state, false, "echo up; sleep 600");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +242,8 @@ int main(void)
 		cmocka_unit_test(test_run_end__sigterm_ends_the_step),
 		cmocka_unit_test(test_run_end__second_signal_kills),
 		cmocka_unit_test(test_run_end__all_dies_with_a_killed_caller),
+		cmocka_unit_test(test_run_end__output_of_others_is_not_awaited),
+		cmocka_unit_test(test_run_end__report_of_the_dead_is_not_awaited),
 	};
 
 	if (!box_ready())
