@@ -3,13 +3,23 @@
  * What this process may do with files and mounts. A build asks for it when the first step has work
  * to do, and gets as much as there is: where no namespace can be made, layers are unpacked in a form
  * that needs none, and all steps but RUN are done as ever. RUN is never given less than was asked
- * for: without namespaces it needs --isolation=chroot, by which the user says so.
+ * for: without namespaces it needs --isolation=chroot, by which the user says so. What `cbuild info`
+ * remembers is not asked, and is forgotten when an attempt fails.
  */
 #include "base/err.h"
 #include "builder/internal.h"
+#include "builder/probes.h"
 #include "layers/store.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/userns.h"
+
+static int may_mount(struct store *store, struct err *err)
+{
+	if (userns_enter(err) == 0 && overlay_check(store_fd(store), err) == 0)
+		return 0;
+	probes_forget(store);
+	return -1;
+}
 
 int rights_enter(struct store *store, enum build_isolation isolation, struct err *err)
 {
@@ -18,11 +28,10 @@ int rights_enter(struct store *store, enum build_isolation isolation, struct err
 
 	if (flat || (userns_entered() && isolation != BUILD_ISOLATION_CHROOT))
 		return 0;
-	if (isolation == BUILD_ISOLATION_NAMESPACE && userns_enter(err) < 0)
+	if (isolation == BUILD_ISOLATION_NAMESPACE && may_mount(store, err) < 0)
 		return -1;
 	/* what a failure means is known when something fails for it */
-	if (isolation == BUILD_ISOLATION_CHROOT || userns_enter(&why) < 0 ||
-	    overlay_check(store_fd(store), &why) < 0) {
+	if (isolation == BUILD_ISOLATION_CHROOT || may_mount(store, &why) < 0) {
 		store_use_flat_trees(store);
 		userns_enter_files(&why);
 	}
@@ -36,7 +45,7 @@ int rights_require_run(struct store *store, enum build_isolation isolation, stru
 	if (rights_enter(store, isolation, err) < 0)
 		return -1;
 	if (isolation != BUILD_ISOLATION_CHROOT)
-		return userns_enter(err) < 0 ? -1 : overlay_check(store_fd(store), err);
+		return may_mount(store, err);
 	if (userns_enter_files(err) < 0)
 		return err_wrap(err, "--isolation=chroot");
 	if (!userns_may_chroot())

@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "builder/copy.h"
 #include "builder/internal.h"
+#include "builder/probes.h"
 #include "layers/layer.h"
 #include "sandbox/net.h"
 
@@ -151,6 +152,7 @@ static int run_prepared(struct prepared *run, int *ret_status, struct err *err)
 	} else if (err->exit_status) { /* not found, not executable, cancelled */
 		*ret_status = err->exit_status;
 	} else {
+		probes_forget(options->store);
 		return -1;
 	}
 	return 0;

@@ -4,6 +4,7 @@
  * upper directory is the layer. The mount is gone before the directory is read.
  */
 #include "builder/internal.h"
+#include "builder/probes.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -348,6 +349,8 @@ static int run_in(struct run_step *step, const struct snapshot *snapshot, int ro
 		.output_arg = step->stage,
 	};
 	status = sandbox_run(&spec, result, err);
+	if (status < 0 && !err->exit_status)
+		probes_forget(options->store);
 	schedule_end_sandbox(step->builder->schedule);
 	return status;
 }

@@ -2,6 +2,7 @@
 /* info, version and parse. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -9,37 +10,51 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "builder/probes.h"
 #include "cli/internal.h"
 #include "dockerfile-parser/dockerfile.h"
-#include "sandbox/userns.h"
 
-static int info_json(struct store *store, json_t **ret_value, struct err *err)
+#define DEFAULT_SEARCH "/bin:/usr/bin" /* execvp()'s */
+
+static json_t *probes_json(const struct userns_info *info)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < info->n_probes; i++)
+		json_array_append_new(array,
+				      json_pack("{s:s, s:b, s:s}", "Name", info->probes[i].name,
+						"Works", (int)info->probes[i].ok, "Detail",
+						info->probes[i].detail));
+	return array;
+}
+
+static int info_json(struct store *store, bool anew, json_t **ret_value, struct err *err)
 {
 	cleanup_with(image_list_free) struct image_list *list = NULL;
-	struct userns_info probes;
+	const char *search = getenv("PATH");
 	char platform_text[PLATFORM_TEXT_MAX];
 	struct platform platform;
 	struct utsname kernel;
-	json_t *array = json_array();
+	struct probes probes;
 
-	if (image_list(store, &list, err) < 0) {
-		json_decref(array);
+	if (image_list(store, &list, err) < 0)
 		return -1;
-	}
-	userns_probe(store_path(store), &probes);
-	for (size_t i = 0; i < probes.n_probes; i++)
-		json_array_append_new(array,
-				      json_pack("{s:s, s:b, s:s}", "Name", probes.probes[i].name,
-						"Works", (int)probes.probes[i].ok, "Detail",
-						probes.probes[i].detail));
+	probes_get(store, search ? search : DEFAULT_SEARCH, anew, &probes);
 	uname(&kernel);
 	platform_host(&platform);
-	*ret_value = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:o}", "Version", PACKAGE_VERSION,
-			       "Root", store_path(store), "Images", (int)list->n_images, "Platform",
+	*ret_value = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:b, s:o}", "Version",
+			       PACKAGE_VERSION, "Root", store_path(store), "Images",
+			       (int)list->n_images, "Platform",
 			       platform_format(&platform, platform_text), "KernelVersion",
-			       kernel.release, "Isolation", userns_rung_name(probes.rung), "Probes",
-			       array);
+			       kernel.release, "Isolation", userns_rung_name(probes.info.rung),
+			       "ProbesRemembered", (int)probes.remembered, "Probes",
+			       probes_json(&probes.info));
 	return 0;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
 }
 
 static void print_info(const json_t *info)
@@ -48,31 +63,32 @@ static void print_info(const json_t *info)
 	size_t i;
 
 	printf("Version: %s\nStore: %s\nImages: %lld\nPlatform: %s\nKernel: %s\nIsolation: %s\n",
-	       json_string_value(json_object_get(info, "Version")),
-	       json_string_value(json_object_get(info, "Root")),
-	       json_integer_value(json_object_get(info, "Images")),
-	       json_string_value(json_object_get(info, "Platform")),
-	       json_string_value(json_object_get(info, "KernelVersion")),
-	       json_string_value(json_object_get(info, "Isolation")));
+	       text_of(info, "Version"), text_of(info, "Root"),
+	       json_integer_value(json_object_get(info, "Images")), text_of(info, "Platform"),
+	       text_of(info, "KernelVersion"), text_of(info, "Isolation"));
+	printf("Probes: %s\n", json_is_true(json_object_get(info, "ProbesRemembered"))
+					? "remembered (--no-cache tries again)"
+					: "tried now");
 	json_array_foreach(json_object_get(info, "Probes"), i, probe)
-		printf("  %-28s %s%s%s\n", json_string_value(json_object_get(probe, "Name")),
+		printf("  %-28s %s%s%s\n", text_of(probe, "Name"),
 		       json_is_true(json_object_get(probe, "Works")) ? "yes" : "no",
-		       *json_string_value(json_object_get(probe, "Detail")) ? ": " : "",
-		       json_string_value(json_object_get(probe, "Detail")));
+		       *text_of(probe, "Detail") ? ": " : "", text_of(probe, "Detail"));
 }
 
 int cmd_info(struct cli *cli, int argc, char **argv, struct err *err)
 {
 	const char *format = NULL;
+	bool anew = false;
 	const struct opt opts[] = {
 		{ "format", 'f', OPT_STRING, &format, "TEMPLATE", "print by a template, or json" },
+		{ "no-cache", 0, OPT_BOOL, &anew, NULL, "try again what is remembered to work" },
 	};
 	cleanup_json json_t *info = NULL;
 	struct store *store;
 
 	if (opts_parse(cli, opts, ARRAY_SIZE(opts), &argc, argv, err) < 0)
 		return -1;
-	if (cli_store(cli, &store, err) < 0 || info_json(store, &info, err) < 0)
+	if (cli_store(cli, &store, err) < 0 || info_json(store, anew, &info, err) < 0)
 		return -1;
 	if (format)
 		return template_print(format, info, err);

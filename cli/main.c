@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -317,6 +318,9 @@ int main(int argc, char **argv)
 	char **copy;
 	int status;
 
+	/* Secrets are in this memory: no other process of the user looks into it, nor a core file.
+	 * What is exec()ed from here starts as usual. */
+	prctl(PR_SET_DUMPABLE, 0);
 	open_standard_streams();
 	signal(SIGPIPE, SIG_IGN);
 	/* copies: pid 1 of a sandbox wipes the memory of its command line */

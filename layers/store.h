@@ -19,6 +19,7 @@
  *	fetches/<hex>		what is known of a URL's content, written by builder/
  *	builds/<hex>		what the last build did and why, written by builder/
  *	costs/<hex>		what the steps of an image cost, written by builder/
+ *	probes/<hex>		what this machine allows, written by builder/
  *	mounts/<hex>/		cache mounts
  *	tmp/<random>/		work in progress; tmp/<random>.lock is held while it is alive
  *	tmp/<random>		a file being written; locked itself while it is alive

@@ -26,7 +26,6 @@
 #define HTTP_ERROR_BODY_MAX  65536 /* bytes kept of a refusal's body */
 #define HTTP_CONNECT_SECONDS 30
 #define HTTP_PROBE_SECONDS   5
-#define HTTP_STALL_NS	     (30 * 1000000000ull)
 #define HTTP_HASHING_RATE    1000000 /* bytes per second a server may take to digest an upload */
 #define HTTP_BUFFER	     524288
 #define HTTP_EXPECT_MS	     5000
@@ -146,7 +145,7 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
 	struct exchange *exchange = arg;
 	const struct http_request *request = exchange->request;
 	uint64_t now = clock_monotonic_ns(), moved = (uint64_t)(down + up);
-	uint64_t patience = HTTP_STALL_NS;
+	uint64_t patience = exchange->http->stall_ns;
 
 	(void)down_total;
 	(void)up_total;
@@ -160,8 +159,7 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
 					  request->body_fd >= 0 ? (uint64_t)up : (uint64_t)down);
 	}
 	if (request->body_fd >= 0 && exchange->sent == request->body_size)
-		patience =
-			2 * HTTP_STALL_NS + request->body_size / HTTP_HASHING_RATE * 1000000000ull;
+		patience = 2 * patience + request->body_size / HTTP_HASHING_RATE * 1000000000ull;
 	exchange->stalled = now - exchange->moved_at > patience;
 	return exchange->stalled;
 }

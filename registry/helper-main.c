@@ -119,6 +119,7 @@ int main(int argc, char **argv)
 	}
 	/* Nobody waits for the result when cbuild is gone. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0); /* credentials are in this memory, as secrets are in cbuild's */
 	signal(SIGPIPE, SIG_IGN);
 	for (char **entry = environ; *entry; entry++)
 		strv_add(&session.environment, *entry);

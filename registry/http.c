@@ -8,7 +8,25 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "registry/internal.h"
+
+#define STALL_ENV	  "CBUILD_STALL_SECONDS"
+#define STALL_SECONDS	  30
+#define STALL_SECONDS_MAX 3600
+
+static uint64_t stall_ns(struct http *http)
+{
+	const char *text = env_get(http->environment, STALL_ENV);
+	uint64_t seconds = STALL_SECONDS;
+
+	if (text && (size_parse(text, &seconds) < 0 || !seconds || seconds > STALL_SECONDS_MAX)) {
+		http_note(http, STALL_ENV ": \"%s\" is not between 1 and %d; it is %d", text,
+			  STALL_SECONDS_MAX, STALL_SECONDS);
+		seconds = STALL_SECONDS;
+	}
+	return seconds * UINT64_C(1000000000);
+}
 
 struct http *http_new(const struct strv *environment, http_notify *notify, void *arg)
 {
@@ -17,6 +35,7 @@ struct http *http_new(const struct strv *environment, http_notify *notify, void 
 	http->environment = environment;
 	http->notify = notify;
 	http->notify_arg = arg;
+	http->stall_ns = stall_ns(http);
 	pthread_mutex_init(&http->mutex, NULL);
 	return http;
 }

@@ -24,6 +24,7 @@ struct sink;
 typedef void http_notify(void *arg, const char *text);
 
 struct http;
+/* The environment has to last: proxies, and how long a server may be silent. */
 struct http *http_new(const struct strv *environment, http_notify *notify, void *arg);
 void http_free(struct http *http);
 void http_note(struct http *http, const char *format, ...) __attribute__((format(printf, 2, 3)));

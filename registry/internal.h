@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "registry/http.h"
 
@@ -18,6 +19,7 @@ struct http {
 	const struct strv *environment;
 	http_notify *notify;
 	void *notify_arg;
+	uint64_t stall_ns; /* without a byte, until an exchange is given up */
 	atomic_bool cancelled;
 	_Atomic uint64_t paused_until; /* monotonic ns: a registry asked for patience */
 	pthread_mutex_t mutex;	       /* guards what follows */

@@ -7,6 +7,9 @@
  *
  * Without a line in /etc/subuid and /etc/subgid, only the user's own ids are mapped. If there are
  * lines and the helpers fail, that is an error: nobody gets less than was set up for him.
+ *
+ * The files of a process that is not dumpable are root's in /proc, so that its maps could not be
+ * written: it is dumpable for that time, which is before there is any step.
  */
 #include "sandbox/internal.h"
 
@@ -283,11 +286,10 @@ static int become_root(bool set_groups, struct err *err)
 	if (setresgid(0, 0, 0) < 0 || (set_groups && setgroups(0, NULL) < 0) ||
 	    setresuid(0, 0, 0) < 0)
 		return err_os(err, "become root of the user namespace");
-	prctl(PR_SET_DUMPABLE, 1); /* it is still the user's own process, to debug as he likes */
 	return 0;
 }
 
-int idmap_enter(struct err *err)
+static int enter(struct err *err)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
@@ -301,4 +303,14 @@ int idmap_enter(struct err *err)
 	if (ranges ? map_ranges(uid, gid, &uids, &gids, err) < 0 : map_single(uid, gid, err) < 0)
 		return -1;
 	return become_root(ranges, err);
+}
+
+int idmap_enter(struct err *err)
+{
+	int dumpable = prctl(PR_GET_DUMPABLE), status;
+
+	prctl(PR_SET_DUMPABLE, 1);
+	status = enter(err);
+	prctl(PR_SET_DUMPABLE, dumpable); /* other ids have changed it */
+	return status;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/child.h"
 #include "base/err.h"
 #include "base/landlock.h"
 #include "sandbox/cgroup.h"
@@ -354,6 +355,10 @@ struct net_helper {
 	int lifeline_fd; /* it ends when this is closed */
 };
 
+#define NET_HELPER_MISSING                                                                         \
+	"neither pasta nor slirp4netns is installed (fix: apt-get install passt, or slirp4netns; "  \
+	"or --network=host)"
+
 /* Whether there is what any such program needs. */
 int net_helper_check(struct err *err);
 
@@ -396,6 +401,17 @@ const char *refusal_reason(void);
 
 /* ERR_DENIED "what: <errno> (<reason>)". Returns -1. */
 int refusal_set(const char *what, struct err *err);
+
+/* --- probe_attempts.c: a struct userns_place is the argument, and there is no result ---------- */
+
+child_function attempt_overlay, attempt_proc, attempt_network, attempt_seccomp, attempt_landlock;
+
+/* --- probe_key.c ---------------------------------------------------------------------------- */
+
+#define PROGRAM_PATH_MAX 512
+
+/* The program that execvp() would take from this PATH; false when there is none. */
+bool program_find(const char *search, const char *name, char path[PROGRAM_PATH_MAX]);
 
 /* --- overlay.c ------------------------------------------------------------------------------ */
 

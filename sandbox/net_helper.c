@@ -176,9 +176,7 @@ static int await_ready(const struct net_helper *helper, int ready_fd, struct err
 	if (n < 0 || read(ready_fd, &c, 1) != 1)
 		return fail_with_said(helper, "pasta or slirp4netns failed", err);
 	if (c == NOT_FOUND)
-		return err_set(err, ERR_NOT_FOUND,
-			       "neither pasta nor slirp4netns is installed (fix: apt-get install "
-			       "passt, or slirp4netns; or --network=host)");
+		return err_set(err, ERR_NOT_FOUND, "%s", NET_HELPER_MISSING);
 	return 0;
 }
 

@@ -3,30 +3,23 @@
  * Each thing is tried, not guessed from the user id or the kernel's version: namespaces can be
  * made in places where nothing can then be mounted in them. All of it happens in a child that
  * enters the namespaces as a build would, and what would change more than a probe may is tried in
- * children of that one. It takes a few milliseconds.
+ * children of that one, all at once (probe_attempts.c). It takes a millisecond or two, and what a
+ * user's newuidmap takes.
  */
 #include "sandbox/userns.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "sandbox/internal.h"
-#include "sandbox/sandbox.h"
 
 static void __attribute__((format(printf, 4, 5)))
 add(struct userns_info *info, const char *name, bool ok, const char *format, ...)
@@ -37,138 +30,36 @@ add(struct userns_info *info, const char *name, bool ok, const char *format, ...
 	if (info->n_probes == USERNS_PROBES_MAX)
 		return;
 	probe = &info->probes[info->n_probes++];
-	probe->name = name;
+	snprintf(probe->name, sizeof(probe->name), "%s", name);
 	probe->ok = ok;
 	va_start(args, format);
 	vsnprintf(probe->detail, sizeof(probe->detail), format, args);
 	va_end(args);
 }
 
-/* Run one attempt in a child of its own and add what it says. */
-static bool try_out(struct userns_info *info, const char *name, child_function *attempt, void *arg,
-		    const char *good)
-{
-	struct err err = ERR_INIT;
-	bool ok = child_call(attempt, arg, NULL, 0, &err) == 0;
-
-	add(info, name, ok, "%s", ok ? good : err.message);
-	return ok;
-}
-
 /* --- attempts ------------------------------------------------------------------------------- */
 
-/* /proc needs a pid namespace with a process in it. */
-static int try_proc(void *arg, void *result, struct err *err)
-{
-	int status;
-	pid_t pid;
+struct attempt {
+	const char *name;
+	child_function *function;
+	const char *good; /* the answer when it works */
+	struct child child;
+	struct err err;
+	bool started;
+};
 
-	(void)arg;
-	(void)result;
-	if (unshare(CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
-		return err_os(err, "make pid, ipc, uts and cgroup namespaces");
-	pid = fork();
-	if (pid < 0)
-		return err_os(err, "fork into a pid namespace");
-	if (pid == 0)
-		_exit(mount_new("proc", NULL, 0, MOUNT_ATTR_NOSUID) < 0 ? errno : 0);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!WIFEXITED(status))
-		return err_set(err, ERR_FAILED, "a process in a pid namespace was killed");
-	errno = WEXITSTATUS(status);
-	if (errno == EPERM)
-		return err_set(err, ERR_DENIED,
-			       "mount proc: Operation not permitted (parts of "
-			       "/proc are masked, as in a container; fix: start it "
-			       "with --security-opt systempaths=unconfined)");
-	return errno ? err_os(err, "mount proc") : 0;
+static void attempt_start(struct attempt *attempt, const struct userns_place *place)
+{
+	attempt->started =
+		child_start(&attempt->child, attempt->function, (void *)place, 0, &attempt->err) == 0;
 }
 
-static int try_network(void *arg, void *result, struct err *err)
+static bool attempt_finish(struct attempt *attempt, struct userns_info *info)
 {
-	(void)arg;
-	(void)result;
-	if (unshare(CLONE_NEWNET) < 0)
-		return err_os(err, "make a network namespace");
-	if (net_loopback_up() < 0)
-		return err_os(err, "bring up its loopback interface");
-	return 0;
-}
+	bool ok = attempt->started && child_wait(&attempt->child, NULL, 0, &attempt->err) == 0;
 
-static int try_seccomp(void *arg, void *result, struct err *err)
-{
-	struct seccomp_filter filter;
-
-	(void)arg;
-	(void)result;
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* as Landlock sets it where it has to */
-	seccomp_build(&filter);
-	if (seccomp_install(&filter) < 0)
-		return err_os(err, "install a seccomp filter");
-	return 0;
-}
-
-static int try_landlock(void *arg, void *result, struct err *err)
-{
-	int abi = landlock_abi();
-
-	(void)arg;
-	(void)result;
-	if (abi == 0)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "not in this kernel, or switched off (fix: Linux 5.13 or newer with "
-			       "landlock in the lsm= boot option); RUN works without it, but with "
-			       "--isolation=chroot it reaches other processes");
-	if (landlock_confine(abi) < 0)
-		return err_os(err, "restrict a process by it");
-	if (abi < LANDLOCK_SCOPES)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "ABI %d: files, but not signals and abstract sockets (fix: Linux "
-			       "6.12 or newer)",
-			       abi);
-	return 0;
-}
-
-static int mount_and_write(int dir_fd, struct err *err)
-{
-	struct overlay overlay = { .dir_fd = dir_fd, .upper = "upper", .work = "work" };
-	cleanup_fd int root = -1, file = -1;
-
-	if (mkdirat(dir_fd, "upper", 0755) < 0 || mkdirat(dir_fd, "work", 0755) < 0)
-		return err_os(err, "make directories");
-	if (overlay_mount(&overlay, true, &root, err) < 0) {
-		if (err->os_errno == EINVAL)
-			return err_wrap(err, "overlayfs does not work on this file system (fix: "
-					     "--root on another one, such as a volume or a tmpfs)");
-		return -1;
-	}
-	file = openat(root, "etc/hosts", O_WRONLY | O_CLOEXEC); /* a copy-up */
-	if (file < 0 || fchmod(file, 0600) < 0 || unlinkat(root, "etc/hostname", 0) < 0)
-		return err_os(err, "write to a mounted overlay");
-	return 0;
-}
-
-static int try_overlay(void *arg, void *result, struct err *err)
-{
-	const char *dir = arg;
-	char name[FILE_RANDOM_MAX];
-	cleanup_fd int parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
-	struct err ignored = ERR_INIT;
-	int status;
-
-	(void)result;
-	if (parent < 0)
-		return err_os(err, "open %s", dir);
-	if (overlay_check(parent, err) < 0)
-		return -1;
-	file_random_name(name);
-	if (mkdirat(parent, name, 0700) < 0)
-		return err_os(err, "make a directory in %s", dir);
-	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	status = fd < 0 ? err_os(err, "open a directory in %s", dir) : mount_and_write(fd, err);
-	file_remove_tree_at(parent, name, &ignored);
-	return status;
+	add(info, attempt->name, ok, "%s", ok ? attempt->good : attempt->err.message);
+	return ok;
 }
 
 /* --- what is there -------------------------------------------------------------------------- */
@@ -251,40 +142,70 @@ static enum userns_rung rung_entered(bool root, enum userns_rung users)
 	return userns_is_rootless() ? USERNS_NESTED : USERNS_ROOT;
 }
 
+static void probe_programs(struct userns_info *info, const char *search)
+{
+	char pasta[PROGRAM_PATH_MAX], slirp4netns[PROGRAM_PATH_MAX];
+	bool has_pasta = program_find(search, "pasta", pasta);
+	bool has_slirp = program_find(search, "slirp4netns", slirp4netns);
+	struct err err = ERR_INIT;
+
+	if (has_pasta || has_slirp)
+		add(info, "network program", true, "%s is used by --network=private",
+		    has_pasta ? pasta : slirp4netns);
+	else
+		add(info, "network program", false, "%s", NET_HELPER_MISSING);
+	if (net_helper_check(&err) == 0)
+		add(info, "tun device", true, "can be opened, for --network=private");
+	else
+		add(info, "tun device", false, "%s", err.message);
+}
+
 static int probe_all(void *arg, void *result, struct err *err)
 {
+	enum { OVERLAY, PROC, NETWORK, SECCOMP, LANDLOCK, N };
+	struct attempt attempts[N] = {
+		[OVERLAY] = { "overlay mount", attempt_overlay, "works in the store" },
+		[PROC] = { "pid namespace", attempt_proc, "with a /proc of its own" },
+		[NETWORK] = { "network namespace", attempt_network, "with a loopback interface" },
+		[SECCOMP] = { "seccomp filter", attempt_seccomp, "can be installed" },
+		[LANDLOCK] = { "Landlock", attempt_landlock, "files, signals and abstract sockets" },
+	};
+	const struct userns_place *place = arg;
 	struct userns_info *info = result;
 	bool root = geteuid() == 0, works;
 
 	if (!root)
 		probe_ranges(info);
 	works = userns_enter(err) == 0;
+	for (int i = works ? 0 : SECCOMP; i < N; i++)
+		attempt_start(&attempts[i], place);
 	add(info, "namespaces", works, "%s",
 	    works ? "user and mount namespaces as needed" : err->message);
 	if (works)
 		info->rung = rung_entered(root, info->rung);
 	probe_capabilities(info);
 	if (works) {
-		works &= try_out(info, "overlay mount", try_overlay, arg, "works in the store");
-		works &= try_out(info, "pid namespace", try_proc, NULL, "with a /proc of its own");
-		try_out(info, "network namespace", try_network, NULL, "with a loopback interface");
+		works &= attempt_finish(&attempts[OVERLAY], info);
+		works &= attempt_finish(&attempts[PROC], info);
+		attempt_finish(&attempts[NETWORK], info);
 	}
 	if (!works)
 		probe_chroot(info);
-	if (!try_out(info, "seccomp filter", try_seccomp, NULL, "can be installed"))
+	if (!attempt_finish(&attempts[SECCOMP], info))
 		info->rung = USERNS_NONE;
-	try_out(info, "Landlock", try_landlock, NULL, "files, signals and abstract sockets");
-	probe_store(info, arg);
+	attempt_finish(&attempts[LANDLOCK], info);
+	probe_programs(info, place->search);
+	probe_store(info, place->store);
 	return 0;
 }
 
-void userns_probe(const char *dir, struct userns_info *ret_info)
+void userns_probe(const struct userns_place *place, struct userns_info *ret_info)
 {
 	struct userns_info info = { .rung = USERNS_NONE };
 	struct err err = ERR_INIT;
 
 	_Static_assert(sizeof(info) <= CHILD_RESULT_MAX, "the answer crosses in one message");
-	if (child_call(probe_all, (void *)dir, &info, sizeof(info), &err) < 0) {
+	if (child_call(probe_all, (void *)place, &info, sizeof(info), &err) < 0) {
 		info = (struct userns_info){ .rung = USERNS_NONE };
 		add(&info, "probe", false, "%s", err.message);
 	}

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct digest;
 struct err;
 
 enum userns_rung {
@@ -24,7 +25,7 @@ enum userns_rung {
 };
 
 struct userns_probe {
-	const char *name; /* "user namespace", "overlay mount", ... */
+	char name[32]; /* "namespaces", "overlay mount", ... */
 	bool ok;
 	char detail[800]; /* the answer, or why not and what would fix it */
 };
@@ -37,11 +38,25 @@ struct userns_info {
 	size_t n_probes;
 };
 
+/* Where it is tried. */
+struct userns_place {
+	const char *store;   /* absolute path of the store; its `stub` is made */
+	const char *scratch; /* an empty directory in it, relative; NULL: there can be none */
+	const char *search;  /* directories of programs, as in PATH */
+};
+
 /*
- * Try each thing a RUN needs in throw-away children and tell what works. `dir` is a directory in
- * the store (overlay is probed there). Never fails: what does not work is in the answer.
+ * Try each thing a RUN needs in throw-away children and tell what works. Never fails: what does
+ * not work is in the answer, with the reason and what would change it.
  */
-void userns_probe(const char *dir, struct userns_info *ret_info);
+void userns_probe(const struct userns_place *place, struct userns_info *ret_info);
+
+/*
+ * What the answers depend on, as far as it can be looked up: the boot, the kernel and its switches,
+ * this program, process and container, the user's ranges, the store's file system, the programs.
+ * While it is the same, so is what works. ERR_NOT_FOUND where the boot is not known.
+ */
+int userns_probe_key(const struct userns_place *place, struct digest *ret_key, struct err *err);
 
 /* "root", "user with subordinate id ranges", ... */
 const char *userns_rung_name(enum userns_rung rung);

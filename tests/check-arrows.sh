@@ -22,7 +22,7 @@ check sandbox "$base"
 check layers "$base"
 check registry "$base|layers/(store|entry|layer|image|media)\.h"
 check builder "$base|dockerfile-parser/(dockerfile|lint|outline)\.h|layers/(store|entry|layer|image|media)\.h|sandbox/(sandbox|userns|net|cgroup)\.h|registry/(reference|transport)\.h"
-check cli "$base|dockerfile-parser/(dockerfile|lint)\.h|layers/(store|entry|layer|image|media)\.h|sandbox/(sandbox|userns|cgroup)\.h|registry/(reference|transport)\.h|builder/(build|cache_mount|check|explain)\.h"
+check cli "$base|dockerfile-parser/(dockerfile|lint)\.h|layers/(store|entry|layer|image|media)\.h|sandbox/(sandbox|userns|cgroup)\.h|registry/(reference|transport)\.h|builder/(build|cache_mount|check|explain|probes)\.h"
 
 # only cli/ and the helper program print or read the environment
 grep -nE '\b(getenv|printf|fprintf|puts|fputs|putchar|perror)\(' base/*.c dockerfile-parser/*.c \

@@ -79,7 +79,9 @@ sandbox/mounts.c: mkdirat mknodat open_tree openat symlinkat: own: tmpfs of the 
 sandbox/net.c: open: host: /proc/thread-self/ns/net
 sandbox/net_helper.c: execvpe open: host: /dev/net/tun, pasta or slirp4netns of PATH, /dev/null
 sandbox/overlay.c: faccessat fchmodat mkdirat mount move_mount open_tree openat renameat2 umount2 unlinkat utimensat: own
-sandbox/probe.c: mkdirat open openat statvfs unlinkat: own
+sandbox/probe.c: statvfs: own
+sandbox/probe_attempts.c: mkdirat open openat unlinkat: own: a scratch directory of the store
+sandbox/probe_key.c: access stat statvfs: own: the store; host: /proc, /etc, /dev/net/tun; user: programs of PATH
 sandbox/rootfs.c: chdir faccessat mkdirat move_mount open_tree openat stat umount2: name: places that are fixed; the others by inroot_open()
 sandbox/userns.c: stat: host: /proc/self/ns/user
 builder/run_root.c: openat: own: a copied root

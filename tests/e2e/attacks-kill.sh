@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# SIGKILL of cbuild at random moments: of a RUN (48) and of whole builds (57), as root and as a plain
-# user. No process, mount or lock is left, the store is whole, and the next build is right. How
-# many, each: $CBUILD_TEST_KILLS (default 15); the long form is
+# SIGKILL of cbuild at random moments: of a RUN (48), also of one by --isolation=chroot, and of whole
+# builds (57), as root and as a plain user. No process, mount or lock is left, the store is whole, and
+# the next build is right. How many, each: $CBUILD_TEST_KILLS (default 15); the long form is
 #
-#	CBUILD_TEST_KILLS=200 tests/e2e/attacks-kill.sh
+#	CBUILD_TEST_KILLS=200 tests/e2e/attacks-kill.sh run
+#	CBUILD_TEST_KILLS=50 tests/e2e/attacks-kill.sh chroot
 #	CBUILD_TEST_KILLS=500 tests/e2e/attacks-kill.sh storm
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 kills=${CBUILD_TEST_KILLS:-15}
-parts=${*:-run storm}
+parts=${*:-run chroot storm}
 mark=cbuild-kill-$RANDOM$RANDOM
 
 # A command that becomes cbuild by exec alone, so that its pid is that of cbuild.
@@ -72,27 +73,28 @@ duration_ms()
 # Whole builds run while others are killed: their images have these layers.
 layers() { "$scratch/mine" inspect "$1" | grep -oE '"sha256:[0-9a-f]{64}"' | tail -n "$2"; }
 
+# test_run ISOLATION [MOUNT...]: of a step with these mounts.
 test_run()
 {
-	local i hits=0 window
+	local i hits=0 window build=("$scratch/mine" "--isolation=$1" "$context")
 
 	cat >"$context/Dockerfile" <<-EOF
 		FROM busybox
 		ENV MARK=$mark
 		ARG ROUND
-		RUN --mount=type=cache,target=/c --mount=target=/b,rw --mount=type=tmpfs,target=/t \
+		RUN ${*:2} mkdir -p /c /b /t; \
 			trap '' TERM INT HUP; (setsid sleep 4321 &) ; (sleep 4322 & sleep 4323 & wait) & \
 			touch /c/x /b/x /t/x; sleep 0.15
 	EOF
-	"$scratch/mine" --build-arg ROUND=first "$context" >/dev/null 2>&1 || return
-	window=$(($(duration_ms "$scratch/mine" --build-arg ROUND=second "$context") + 5))
+	"${build[@]}" --build-arg ROUND=first >/dev/null 2>&1 || return
+	window=$(($(duration_ms "${build[@]}" --build-arg ROUND=second) + 5))
 	for ((i = 1; hits < kills && i <= 5 * kills; i++)); do
-		killed $((RANDOM % window)) --build-arg "ROUND=$i" "$context" || return
+		killed $((RANDOM % window)) "${build[@]:1}" --build-arg "ROUND=$i" || return
 		no_process && no_mount && no_lock || { echo "in round $i"; return 1; }
 	done
 	echo "$hits killed in $((i - 1)) builds of $window ms"
 	[ "$hits" = "$kills" ] || return
-	"$scratch/mine" --build-arg ROUND=last "$context" || return
+	"${build[@]}" --build-arg ROUND=last || return
 	equal '' "$(ls -A "$place/tmp")" && python3 "$srcdir/tests/e2e/store_check.py" "$place"
 }
 
@@ -145,7 +147,9 @@ for who in root user; do
 	"$scratch/mine" import "$scratch/root.tar" busybox >/dev/null || exit 1
 	for part in $parts; do
 		case $part in
-		run) check "$who: 48: killed in a RUN: no process, mount, lock; the next build works" test_run ;;
+		run) check "$who: 48: killed in a RUN: no process, mount, lock; the next build works" test_run \
+			namespace --mount=type=cache,target=/c --mount=target=/b,rw --mount=type=tmpfs,target=/t ;;
+		chroot) check "$who: 48: killed in a RUN by chroot: no process, mount, lock" test_run chroot ;;
 		storm) check "$who: 57: killed anywhere: the store is whole, the next build is right" test_storm ;;
 		esac
 		grep ' killed in ' "$scratch/output" | sed 's/^/# /'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Other users of the same machine: what they can read, plant and hold. Each of root and a plain user is
-# once the one who builds, and once the other.
+# once the one who builds, and once the other. And other processes of the same user.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -78,6 +78,18 @@ made_inside()
 	grep -q O_CREAT "$scratch/trace" # it has seen something
 }
 
+# Root sees everything, so this is about a user.
+test_peek()
+{
+	busybox_tar && $as "$CBUILD" --root "$place" import "$scratch/root.tar" busybox >/dev/null || exit 1
+	printf 'FROM busybox\nRUN --mount=type=secret,id=s echo started && sleep 20\n' >"$context/Peek"
+	for isolation in namespace chroot; do
+		check "$who, $isolation: a build with a secret cannot be looked into by the same user" prints '' \
+			$as python3 "$srcdir/tests/e2e/peek.py" "secret.$RANDOM" "$CBUILD" --root "$place" build --progress plain \
+			"--isolation=$isolation" --secret id=s,env=SECRET -f "$context/Peek" "$context"
+	done
+}
+
 user_ready
 chmod a+rx "$context"
 for who in root user; do
@@ -87,5 +99,6 @@ for who in root user; do
 	test_store
 	test_planted
 	test_names
+	[ "$who" = root ] || test_peek
 done
 finish

@@ -88,6 +88,53 @@ check 'and without user namespaces: RUN fails' fails 1 unshare --user --map-root
 	'$CBUILD' --root '$store' build --no-cache '$context'"
 check 'saying both reasons' grep -q 'cannot run containers here: as root: cannot create a mount namespace: Operation not permitted (CAP_SYS_ADMIN is missing, as in a container; fix: start it with --privileged); as root in a user namespace: cannot create a user namespace: No space left on device (user.max_user_namespaces is 0; fix: sudo sysctl -w user.max_user_namespaces=15000, or run as root); without namespaces: --isolation=chroot, which is weaker' "$scratch/said"
 
+# --- what info remembers
+
+# answers COMMAND...: of info, without the line that says whether they are remembered.
+answers() { "$@" info | grep -v '^Probes:'; }
+# record CHANGE: the record of them, its text changed by this expression of python, with a right crc.
+record()
+{
+	python3 - "$1" "$store"/probes/* <<-'EOF'
+		import re, sys, zlib
+		with open(sys.argv[2]) as file:
+		    text = eval(sys.argv[1], {"text": file.read()[18:], "re": re})
+		with open(sys.argv[2], "w") as file:
+		    file.write('{"crc":"%08x",%s' % (zlib.crc32(text.encode()), text))
+	EOF
+}
+remembered='^Probes: remembered \(--no-cache tries again\)$' tried='^Probes: tried now$'
+check 'info tries' says "$tried" cbuild info
+check 'and remembers' says "$remembered" cbuild info
+check 'the same' equal "$(answers cbuild)" "$(cbuild info --no-cache | grep -v ^Probes:)"
+check 'but tries when it is told to' says "$tried" cbuild info --no-cache
+check 'and says so in JSON' prints true cbuild info --format '{{.ProbesRemembered}}'
+check 'a record of the same content is taken' eval 'record text && says "$remembered" cbuild info'
+check 'one of another time or place is not' eval \
+	'record "re.sub(r\"sha256:....\", \"sha256:0000\", text)" && says "$tried" cbuild info'
+check 'nor one of a rung that is never remembered' eval \
+	'record "re.sub(r\"\\\"rung\\\":.\", \"\\\"rung\\\":5\", text)" && says "$tried" cbuild info'
+check 'nor a damaged one' eval 'truncate -s -1 "$store"/probes/* && says "$tried" cbuild info'
+rm -f "$store"/probes/*~damaged
+check 'a new tool is found at once' eval 'cbuild info >/dev/null && mkdir "$scratch/tools" &&
+	cp /bin/true "$scratch/tools/pasta" &&
+	says "network program +yes: $scratch/tools/pasta is used" env PATH="$scratch/tools:$PATH" "$CBUILD" --root "$store" info'
+check 'and a missing one, with the fix' says \
+	'network program +no: neither pasta nor slirp4netns is installed \(fix: apt-get install passt' \
+	env PATH=/nonexistent "$CBUILD" --root "$store" info
+check 'a missing tun device, with the fix' says 'tun device +no: open /dev/net/tun \(fix: sudo modprobe tun; in a container --device' \
+	unshare --mount sh -c "mkdir -p /dev/net && mount -t tmpfs none /dev/net && exec '$CBUILD' --root '$store' info"
+# Where no mount namespace can be made any more, which no switch that info knows of says.
+check 'what a build finds refused is forgotten' unshare --user --map-root-user sh -c "
+	'$CBUILD' --root '$store' info --no-cache >/dev/null
+	'$CBUILD' --root '$store' info | grep -E '$remembered' || exit 1
+	echo 0 >/proc/sys/user/max_mnt_namespaces
+	'$CBUILD' --root '$store' info | grep -E '$remembered' || exit 2
+	'$CBUILD' --root '$store' build --no-cache '$context' 2>/dev/null && exit 3
+	'$CBUILD' --root '$store' info | tee '$scratch/now' | grep -E '$tried' || exit 4
+	grep -E '^Isolation: chroot only' '$scratch/now' || exit 5
+	'$CBUILD' --root '$store' info | grep -E '$tried'"
+
 # --- where the store may not be
 
 mkdir -p "$scratch/overlay/"{lower,upper,work,merged} "$scratch/nosuid"
@@ -231,6 +278,7 @@ for who in "$plain_user" root; do
 	check 'an image can be removed' bare rmi bare
 done
 
+check 'a user: info remembers, too' eval 'user_cbuild info --no-cache >/dev/null && says "$remembered" user_cbuild info'
 check 'info names the rung of a user' says '^Isolation: user with subordinate id ranges' user_cbuild info
 check 'CBUILD_ISOLATION that means nothing is a usage error' fails 2 env CBUILD_ISOLATION=magic "$CBUILD" \
 	--root "$store" build "$context"

@@ -13,7 +13,7 @@ import sys
 import zlib
 
 STORE = sys.argv[1]
-KINDS = "images", "layers", "steps", "fetches", "builds", "costs"
+KINDS = "images", "layers", "steps", "fetches", "builds", "costs", "probes"
 FAULTS = []
 
 

@@ -42,8 +42,12 @@ ok "and nothing of it is kept" store_has_no_layer
 refused "bytes without an end" "larger than its descriptor" pull endless
 ok "a cut connection goes on where it stopped" pull cut
 ok "by a range" grep -q " yes$" "$work/log"
-# it takes half a minute: CBUILD_TEST_SLOW=1 make check TESTS=tests/registry/test_hostile.sh
-[ -z "${CBUILD_TEST_SLOW:-}" ] || ok "a blob that stalls goes on where it stopped" pull stall
+stalls() { CBUILD_STALL_SECONDS=1 pull stall; } # instead of half a minute
+ok "a blob that stalls goes on where it stopped" stalls
+ok "by a range" grep -q " yes$" "$work/log"
+badly() { CBUILD_STALL_SECONDS=0 pull good; }
+ok "a patience that makes no sense" badly
+ok "is told, and not used" grep -q '^note CBUILD_STALL_SECONDS: "0" is not between 1 and 3600; it is 30$' "$work/stderr"
 ok "a server without ranges begins again" pull norange
 refused "another range than asked for" "another range" pull badrange
 refused "a range of something else" "another range" pull othertotal

@@ -3,11 +3,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/child.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -112,12 +118,16 @@ static void test_userns__enter_gives_root_and_other_ids(void **state)
 static void test_userns__probe_names_a_rung_and_reasons(void **state)
 {
 	char dir[] = "/tmp/cbuild-test-probe-XXXXXX";
+	struct userns_place place = { .store = dir, .scratch = "scratch", .search = "/nonexistent" };
 	struct userns_info info;
 	struct err err = ERR_INIT;
+	char scratch[64];
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	userns_probe(dir, &info);
+	snprintf(scratch, sizeof(scratch), "%s/scratch", dir);
+	assert_int_equal(mkdir(scratch, 0700), 0);
+	userns_probe(&place, &info);
 	assert_false(userns_entered());
 	assert_true(info.n_probes >= 6);
 	for (size_t i = 0; i < info.n_probes; i++) {
@@ -127,10 +137,78 @@ static void test_userns__probe_names_a_rung_and_reasons(void **state)
 	}
 	print_message("%s\n", userns_rung_name(info.rung));
 	assert_int_equal(info.rung == USERNS_ROOT, geteuid() == 0);
-	assert_int_equal(rmdir(dir), 0);
-	userns_probe("/nonexistent", &info);
+	assert_int_equal(rmdir(scratch), 0); /* empty again */
+	assert_int_equal(file_remove_tree_at(AT_FDCWD, dir, &err), 0);
+	place.store = "/nonexistent";
+	userns_probe(&place, &info);
 	assert_int_equal(info.rung, USERNS_NONE);
 	assert_int_equal(err.kind, ERR_NONE);
+}
+
+static void key_of(const struct userns_place *place, struct digest *ret_key)
+{
+	struct err err = ERR_INIT;
+
+	if (userns_probe_key(place, ret_key, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+static void make_program(const char *dir, const char *name)
+{
+	char path[PROGRAM_PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	assert_true(fd >= 0);
+	assert_int_equal(fchmod(fd, 0755), 0);
+	close(fd);
+}
+
+static void test_userns__key_changes_with_what_matters(void **state)
+{
+	char dir[] = "/tmp/cbuild-test-key-XXXXXX";
+	struct userns_place place = { .store = dir, .search = dir };
+	struct err err = ERR_INIT;
+	struct digest first, second;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	key_of(&place, &first);
+	make_program(dir, "other"); /* the store's own times and files do not */
+	key_of(&place, &second);
+	assert_true(digest_equal(&first, &second));
+	make_program(dir, "pasta");
+	key_of(&place, &second);
+	assert_false(digest_equal(&first, &second));
+	place.search = "/nonexistent";
+	key_of(&place, &second);
+	assert_true(digest_equal(&first, &second));
+	place.store = "/";
+	key_of(&place, &second);
+	assert_false(digest_equal(&first, &second));
+	assert_int_equal(file_remove_tree_at(AT_FDCWD, dir, &err), 0);
+}
+
+static void test_userns__programs_are_found_as_exec_does(void **state)
+{
+	char dir[] = "/tmp/cbuild-test-path-XXXXXX", search[128], path[PROGRAM_PATH_MAX];
+	char long_dir[2 * PROGRAM_PATH_MAX];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	make_program(dir, "it");
+	snprintf(search, sizeof(search), "/nonexistent:%s:/bin", dir);
+	assert_true(program_find(search, "it", path));
+	assert_memory_equal(path, dir, strlen(dir));
+	assert_string_equal(path + strlen(dir), "/it");
+	assert_false(program_find("/nonexistent:/also", "it", path));
+	assert_false(program_find("", "it", path));
+	memset(long_dir, 'x', sizeof(long_dir) - 1);
+	long_dir[sizeof(long_dir) - 1] = '\0';
+	assert_false(program_find(long_dir, "it", path));
+	assert_int_equal(file_remove_tree_at(AT_FDCWD, dir, &err), 0);
 }
 
 int main(void)
@@ -141,6 +219,8 @@ int main(void)
 		cmocka_unit_test(test_userns__subid_takes_so_many_ranges),
 		cmocka_unit_test(test_userns__enter_gives_root_and_other_ids),
 		cmocka_unit_test(test_userns__probe_names_a_rung_and_reasons),
+		cmocka_unit_test(test_userns__key_changes_with_what_matters),
+		cmocka_unit_test(test_userns__programs_are_found_as_exec_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
