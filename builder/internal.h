@@ -31,6 +31,7 @@ struct deferred;
 struct lint_result;
 struct reference;
 struct schedule;
+struct snapshot;
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -197,6 +198,8 @@ struct stage {
 	unsigned executed, cached;
 	struct build_report *report; /* its steps so far */
 	struct root *root;   /* stage_root()'s, grown as layers come */
+	struct snapshot *tree; /* what RUN runs in where nothing can be mounted, between two of them;
+				* NULL before the first */
 	const char *no_cache; /* the option that says that nothing is looked up; NULL for none */
 	bool unknown;	      /* in a plan: what it stands on is not in the store */
 	unsigned culprit;     /* number of its first step that was no hit; 0 for none */
@@ -343,7 +346,6 @@ int rights_require_run(struct store *store, enum build_isolation isolation, stru
 /* --- run_root.c ------------------------------------------------------------------------------- */
 
 struct root;
-struct snapshot;
 struct step_mounts;
 
 /* The files of the layers, to look into; with `writable`, what is written is thrown away with the
@@ -351,11 +353,12 @@ struct step_mounts;
 int root_open_files(struct store *store, struct root *root, bool writable,
 		    struct snapshot **ret_snapshot, int *ret_fd, struct err *err);
 
-/* A root to run in, over the layers of `root`: *ret_fd is it, and *ret_snapshot owns what is
- * written. Both are the caller's; the descriptor is closed before the snapshot is committed.
+/* A root to run in, over the layers of `root`: *ret_fd is it, and *snapshot owns what is written.
+ * Both are the caller's, also after a failure; the descriptor is closed before the snapshot is
+ * committed. *snapshot is NULL before, or a copy that an earlier step of the stage left.
  * `mounts` (may be NULL) get places in it. */
 int run_root_open(struct root *root, enum build_isolation isolation,
-		  const struct step_mounts *mounts, struct snapshot **ret_snapshot, int *ret_fd,
+		  const struct step_mounts *mounts, struct snapshot **snapshot, int *ret_fd,
 		  struct err *err);
 
 /* --- explain.c, explain_miss.c, costs.c: what is done, why, and what it costs */

@@ -50,21 +50,21 @@ int root_open_files(struct store *store, struct root *root, bool writable,
 	return 0;
 }
 
+/* Take the copy that an earlier step left, or make one. */
+static int copy_root(struct root *root, struct snapshot **snapshot, struct err *err)
+{
+	return *snapshot ? snapshot_renew(*snapshot, err) : snapshot_copy(root, snapshot, err);
+}
+
 int run_root_open(struct root *root, enum build_isolation isolation,
-		  const struct step_mounts *mounts, struct snapshot **ret_snapshot, int *ret_fd,
+		  const struct step_mounts *mounts, struct snapshot **snapshot, int *ret_fd,
 		  struct err *err)
 {
-	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
-	bool copied = isolation == BUILD_ISOLATION_CHROOT;
-
-	if (copied ? snapshot_copy(root, &snapshot, err) < 0
-		   : snapshot_prepare(root, true, &snapshot, err) < 0)
+	if (isolation == BUILD_ISOLATION_CHROOT)
+		return copy_root(root, snapshot, err) < 0 ? -1
+							  : open_snapshot(*snapshot, ret_fd, err);
+	if (snapshot_prepare(root, true, snapshot, err) < 0 ||
+	    (mounts && step_mounts_add_points(mounts, *snapshot, root, err) < 0))
 		return -1;
-	if (!copied && mounts && step_mounts_add_points(mounts, snapshot, root, err) < 0)
-		return -1;
-	if (copied ? open_snapshot(snapshot, ret_fd, err) < 0
-		   : mount_snapshot(snapshot, true, ret_fd, err) < 0)
-		return -1;
-	*ret_snapshot = steal_pointer(&snapshot);
-	return 0;
+	return mount_snapshot(*snapshot, true, ret_fd, err);
 }

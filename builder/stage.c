@@ -16,6 +16,7 @@
 #include "builder/origin.h"
 #include "builder/remote.h"
 #include "builder/schedule.h"
+#include "layers/layer.h"
 
 #define HISTORY_COMMENT "cbuild.dockerfile.v1"
 
@@ -321,6 +322,7 @@ int stage_build(struct stage *stage, struct err *err)
 
 	if (stage_collect(stage, status < 0 ? &later : err) < 0)
 		status = -1;
+	snapshot_free(steal_pointer(&stage->tree));
 	store_unlock(&stage->lock_fd);
 	return status;
 }

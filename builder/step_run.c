@@ -391,8 +391,8 @@ static int make_layer(struct run_step *step, struct snapshot **snapshot, struct 
 static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct err *err)
 {
 	const struct build_options *options = step->builder->options;
-	cleanup_with(snapshot_free) struct snapshot *snapshot = NULL;
 	struct stage *stage = step->stage;
+	cleanup_with(snapshot_free) struct snapshot *snapshot = steal_pointer(&stage->tree);
 	struct sandbox_result result;
 	struct root *root;
 	int root_fd, status;
@@ -416,6 +416,8 @@ static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct
 	step->record.peak_bytes = result.peak_bytes;
 	step->record.read_bytes = result.read_bytes;
 	step->record.written_bytes = result.written_bytes;
+	if (snapshot->reusable)
+		stage->tree = steal_pointer(&snapshot);
 	*ret_snapshot = steal_pointer(&snapshot);
 	return 0;
 }

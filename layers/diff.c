@@ -15,9 +15,12 @@
  * (diff_write_whole()). What it lacks was removed. To compare all of it for every step would take
  * longer than most steps:
  *  6. Whatever happens to a file, a rename too, changes its ctime, which nobody can set back. So
- *     one that is older than the end of the copying is what was copied, if it is still in its
- *     place: in a directory that is as old, in one that is as old, and so on up to the root, which
- *     cannot be moved.
+ *     one that is older than the mark (mark.c) is what was copied, if it is still in its place: in a
+ *     directory that is as old, in one that is as old, and so on up to the root, which cannot be
+ *     moved. Of such a directory the lower one is not even looked up, unless something below it
+ *     has to be compared.
+ *  7. Times are compared as layers have them, in whole seconds: a copy of the layer has no others,
+ *     and the same step has to give the same layer over the one and over the other.
  * Must run in the user namespace that RUN ran in, else file capabilities carry ids of the host.
  */
 #include "layers/internal.h"
@@ -41,7 +44,9 @@ struct level {
 	struct root_found found; /* and what it is */
 	bool has_lower;		 /* members may be in the lower root */
 	bool unchanged;		 /* equal to the lower one */
-	char *path;		 /* of one that is unchanged and not in the tar (yet), else NULL */
+	bool pending;		 /* unchanged, and not looked up in the lower root yet */
+	char *path;		 /* of one that is unchanged, else NULL */
+	bool written;		 /* and in the tar all the same */
 	struct stat stat;
 	bool dirty;    /* something was removed from it here */
 	bool in_place; /* whole: it is the directory that was copied to this path */
@@ -56,15 +61,24 @@ struct diff {
 	size_t depth, cap;
 	struct xattr_list upper_xattrs, lower_xattrs;
 	const char *opaque_name;
-	const struct timespec *copied; /* whole: when copying had ended; else NULL */
-	unsigned char *blocks;	       /* two of them */
+	const struct mark *mark; /* whole: when copying had ended; else NULL */
+	struct inode_map *links; /* whole: files with several names, */
+	uint64_t names_missing;	 /* and how many of these have not been met */
+	unsigned char *blocks;	 /* two of them */
 	struct diff_result *result;
 	bool empty;
 };
 
 /* --- equality --------------------------------------------------------------------------------- */
 
-static bool stat_is_equal(const struct stat *a, const struct stat *b, bool with_time)
+static bool time_is_equal(const struct diff *diff, const struct timespec *a,
+			  const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && (diff->mark || a->tv_nsec == b->tv_nsec);
+}
+
+static bool stat_is_equal(const struct diff *diff, const struct stat *a, const struct stat *b,
+			  bool with_time)
 {
 	if (a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid)
 		return false;
@@ -72,18 +86,13 @@ static bool stat_is_equal(const struct stat *a, const struct stat *b, bool with_
 		return false;
 	if ((S_ISCHR(a->st_mode) || S_ISBLK(a->st_mode)) && a->st_rdev != b->st_rdev)
 		return false;
-	return !with_time ||
-	       (a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec);
+	return !with_time || time_is_equal(diff, &a->st_mtim, &b->st_mtim);
 }
 
 /* Not since it was copied. See 6: of the file, not of the path. */
 static bool is_untouched(const struct diff *diff, const struct stat *st)
 {
-	const struct timespec *copied = diff->copied;
-
-	return copied &&
-	       (st->st_ctim.tv_sec < copied->tv_sec ||
-		(st->st_ctim.tv_sec == copied->tv_sec && st->st_ctim.tv_nsec < copied->tv_nsec));
+	return diff->mark && mark_is_after(diff->mark, st);
 }
 
 /* 1 when they are equal, 0 when not, -1 on error. lower_fd may be -1: no attributes. */
@@ -146,7 +155,7 @@ static int other_is_equal(struct diff *diff, const struct walk_item *item, int u
 {
 	if (found->kind != ROOT_OTHER ||
 	    (item->stat.st_nlink > 1 && !is_untouched(diff, &item->stat)) ||
-	    !stat_is_equal(&item->stat, &found->stat, true))
+	    !stat_is_equal(diff, &item->stat, &found->stat, true))
 		return 0;
 	if (S_ISREG(item->stat.st_mode))
 		return file_is_equal(diff, item, upper_fd, found, err);
@@ -159,7 +168,7 @@ static int directory_is_equal(struct diff *diff, const struct walk_item *item,
 {
 	cleanup_fd int lower_fd = -1;
 
-	if (!stat_is_equal(&item->stat, &found->stat, *item->path))
+	if (!stat_is_equal(diff, &item->stat, &found->stat, *item->path))
 		return 0;
 	if (!found->implied) {
 		lower_fd = root_open_in(diff->lower, found->layer, item->path, err);
@@ -175,7 +184,7 @@ static int directory_is_equal(struct diff *diff, const struct walk_item *item,
 static int strip_notes(struct diff *diff, int fd, struct err *err)
 {
 	char names[4096];
-	ssize_t len = diff->copied ? 0 : flistxattr(fd, names, sizeof(names));
+	ssize_t len = diff->mark ? 0 : flistxattr(fd, names, sizeof(names));
 
 	if (len < 0)
 		return errno == EOPNOTSUPP || errno == ERANGE
@@ -205,6 +214,22 @@ static int check_name(const struct walk_item *item, struct err *err)
 	return 0;
 }
 
+/* Look up what was left for later, down to the directory that the walk is in. */
+static int require_levels(struct diff *diff, struct err *err)
+{
+	for (size_t i = 1; i < diff->depth; i++) {
+		struct level *level = &diff->levels[i];
+
+		if (!level->pending)
+			continue;
+		if (root_step(diff->lower, &level[-1].lower, level->path, &level->found,
+			      &level->lower, err) < 0)
+			return -1;
+		level->pending = false;
+	}
+	return 0;
+}
+
 /* What the lower root has under this name. */
 static int find_lower(struct diff *diff, const struct level *parent, const struct walk_item *item,
 		      struct root_found *ret_found, struct root_dir *ret_dir, struct err *err)
@@ -214,13 +239,15 @@ static int find_lower(struct diff *diff, const struct level *parent, const struc
 		*ret_dir = (struct root_dir){ 0 };
 	if (!parent->has_lower)
 		return 0;
+	if (require_levels(diff, err) < 0)
+		return -1;
 	return root_step(diff->lower, &parent->lower, item->path, ret_found, ret_dir, err);
 }
 
 static int leave_out(const struct diff *diff, struct level *parent, const struct walk_item *item,
 		     int flags, struct err *err)
 {
-	if (diff->copied)
+	if (diff->mark && !S_ISSOCK(item->stat.st_mode))
 		return 0;
 	if (unlinkat(item->parent_fd, item->name, flags) < 0)
 		return err_os(err, "remove %s", item->path);
@@ -254,14 +281,16 @@ static int write_parent(struct diff *diff, struct level *level, struct err *err)
 /* Something below stays: the unchanged directories on the way to it are named. */
 static int write_parents(struct diff *diff, struct err *err)
 {
+	if (diff->tar && require_levels(diff, err) < 0)
+		return -1;
 	for (size_t i = 1; diff->tar && i < diff->depth; i++) {
 		struct level *level = &diff->levels[i];
 
-		if (!level->path)
+		if (!level->path || level->written)
 			continue;
 		if (write_parent(diff, level, err) < 0)
 			return -1;
-		free(steal_pointer(&level->path));
+		level->written = true;
 	}
 	return 0;
 }
@@ -287,6 +316,17 @@ static int take_whiteout(struct diff *diff, const struct walk_item *item, struct
 					 : keep(diff, parent, item, -1, err);
 }
 
+/* One name of a file; in the end all names of all files should have been met. */
+static void count_name(struct diff *diff, const struct stat *st)
+{
+	bool is_new;
+
+	if (!diff->mark || st->st_nlink < 2)
+		return;
+	inode_map_put(diff->links, st->st_ino, &is_new);
+	diff->names_missing += (is_new ? st->st_nlink : 0) - UINT64_C(1);
+}
+
 static int take_other(struct diff *diff, const struct walk_item *item, struct err *err)
 {
 	struct level *parent = &diff->levels[diff->depth - 1];
@@ -294,7 +334,9 @@ static int take_other(struct diff *diff, const struct walk_item *item, struct er
 	cleanup_fd int fd = -1;
 	int equal;
 
-	if (parent->in_place && is_untouched(diff, &item->stat))
+	count_name(diff, &item->stat);
+	if (parent->in_place && is_untouched(diff, &item->stat) &&
+	    (diff->mark->maps_tell || !S_ISREG(item->stat.st_mode)))
 		return 0;
 	if (S_ISSOCK(item->stat.st_mode)) {
 		diff->result->sockets++;
@@ -348,22 +390,30 @@ static int write_removed(struct diff *diff, const struct level *level, const str
 	return 0;
 }
 
+static const struct level *level_above(const struct diff *diff)
+{
+	return &diff->levels[diff->depth - 1];
+}
+
 /* Fill the level of a directory from what the lower root has in its place. */
 static int match_directory(struct diff *diff, const struct walk_item *item, struct level *level,
 			   struct err *err)
 {
 	int equal;
 
+	level->in_place = diff->mark && (diff->depth == 0 || (level_above(diff)->in_place &&
+							      is_untouched(diff, &item->stat)));
+	if (diff->depth > 0 && level->in_place) {
+		level->has_lower = level->unchanged = level->pending = true;
+		return 0;
+	}
 	if (diff->depth == 0) {
 		if (root_top(diff->lower, &level->found, &level->lower, err) < 0)
 			return -1;
-	} else if (find_lower(diff, &diff->levels[diff->depth - 1], item, &level->found,
-			      &level->lower, err) < 0) {
+	} else if (find_lower(diff, level_above(diff), item, &level->found, &level->lower, err) <
+		   0) {
 		return -1;
 	}
-	level->in_place =
-		diff->copied && (diff->depth == 0 || (diff->levels[diff->depth - 1].in_place &&
-						      is_untouched(diff, &item->stat)));
 	level->has_lower = level->found.kind == ROOT_DIRECTORY && !item->opaque;
 	if (!level->has_lower)
 		return 0;
@@ -394,7 +444,7 @@ static int enter_directory(struct diff *diff, const struct walk_item *item, stru
 		return err_os(err, "remove the opaque mark of %s", item->path);
 	if (!level.unchanged && write_directory(diff, item, hides, err) < 0)
 		return -1;
-	return diff->copied && level.has_lower ? write_removed(diff, &level, item, err) : 0;
+	return diff->mark && level.has_lower && !level.pending ? write_removed(diff, &level, item, err) : 0;
 }
 
 static int restore_times(const struct walk_item *item, const struct level *level, struct err *err)
@@ -420,7 +470,7 @@ static int leave_directory(struct diff *diff, const struct walk_item *item, stru
 		parent->kept++;
 	if (!parent && level.unchanged)
 		diff->result->root_implied = true;
-	return !diff->copied && (level.dirty || !parent) ? restore_times(item, &level, err) : 0;
+	return level.dirty || (!parent && !diff->mark) ? restore_times(item, &level, err) : 0;
 }
 
 static int take_item(struct diff *diff, const struct walk_item *item, struct err *err)
@@ -448,19 +498,21 @@ static int take_all(struct diff *diff, struct err *err)
 	return more;
 }
 
-static int write_diff(struct root *lower, int upper_fd, const struct timespec *copied,
+static int write_diff(struct root *lower, int upper_fd, const struct mark *mark,
 		      struct tar_writer *tar, struct diff_result *result, struct err *err)
 {
-	const char *opaque_name = copied ? OPAQUE_NONE : overlay_opaque_name();
+	const char *opaque_name = mark ? OPAQUE_NONE : overlay_opaque_name();
 	cleanup_with(walk_free) struct walk *walk =
 		walk_new(upper_fd, opaque_name, store_records_owners(root_store(lower)));
+	cleanup_with(inode_map_free) struct inode_map *links = inode_map_new();
 	cleanup_free unsigned char *blocks = xmalloc(2 * (size_t)BLOCK_SIZE);
 	struct diff diff = {
 		.lower = lower,
 		.tar = tar,
 		.walk = walk,
 		.opaque_name = opaque_name,
-		.copied = copied,
+		.mark = mark,
+		.links = links,
 		.blocks = blocks,
 		.result = result,
 		.empty = true,
@@ -480,6 +532,7 @@ static int write_diff(struct root *lower, int upper_fd, const struct timespec *c
 	if (bad)
 		return -1;
 	result->empty = diff.empty;
+	result->linked = diff.names_missing != 0;
 	return 0;
 }
 
@@ -491,8 +544,8 @@ int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar, struct 
 	return tar ? tar_writer_end(tar, err) : 0;
 }
 
-int diff_write_whole(struct root *lower, int upper_fd, const struct timespec *copied,
+int diff_write_whole(struct root *lower, int upper_fd, const struct mark *mark,
 		     struct tar_writer *tar, struct diff_result *result, struct err *err)
 {
-	return write_diff(lower, upper_fd, copied, tar, result, err);
+	return write_diff(lower, upper_fd, mark, tar, result, err);
 }

@@ -386,12 +386,48 @@ int scratch_make(struct scratch *scratch, const char *name, char **ret_path, int
 /* Copy the trees of all layers of a root into an empty directory, one over the other. */
 int native_copy(struct root *root, int root_fd, struct err *err);
 
+/* The same for the layers from the one with number `first` on, over what is there. */
+int native_copy_from(struct root *root, size_t first, int root_fd, struct err *err);
+
+/* --- whether a file was changed since (mark.c) ------------------------------------------------ */
+
+struct mark {
+	int dir_fd;  /* where its files are, on the file system in question; the caller's */
+	int file_fd; /* that asks for the time there */
+	int timer_fd;
+	struct timespec noted, time;
+	bool clock_was_set; /* nothing is believed */
+	bool maps_tell;	    /* writing by mmap() changes the times of a file; else its content may
+			     * be another one all the same */
+	bool probed;
+};
+
+void mark_init(struct mark *mark);
+void mark_release(struct mark *mark);
+
+/* Make the files that it needs in dir_fd. */
+int mark_open(struct mark *mark, int dir_fd, struct err *err);
+
+/* What was done up to now is before the next mark. */
+int mark_note(struct mark *mark, struct err *err);
+
+/* Wait until file times are later than at the last note; what is done from now on is after it. */
+int mark_set(struct mark *mark, struct err *err);
+
+/* The time for changes is over: look whether the mark can be believed. */
+void mark_close(struct mark *mark);
+
+/* Whether the file with this stat data was changed last before the mark. False also when nobody
+ * knows. */
+bool mark_is_after(const struct mark *mark, const struct stat *st);
+
 /* --- diffs (diff.c, diff_removed.c) ----------------------------------------------------------- */
 
 struct diff_result {
 	bool empty;
 	unsigned sockets;  /* left out */
 	bool root_implied; /* the root itself is not in the tar */
+	bool linked;	   /* whole: files in it have names elsewhere, too */
 };
 
 /*
@@ -403,11 +439,12 @@ int diff_write(struct root *lower, int upper_fd, struct tar_writer *tar,
 	       struct diff_result *result, struct err *err);
 
 /*
- * The same of a directory that is a whole root, and began as native_copy() of `lower`: what is
- * missing in it was removed. Nothing in it is changed. Files that were not touched since `copied`
- * (a time of the kernel's clock) and cannot have been moved are not compared. The tar is not ended.
+ * The same of a directory that is a whole root, and at the mark was native_copy() of `lower`: what
+ * is missing in it was removed. Only sockets are removed from it: then it is what the layer over
+ * `lower` is. Files that were not touched since the mark and cannot have been moved are not
+ * compared. The tar is not ended.
  */
-int diff_write_whole(struct root *lower, int upper_fd, const struct timespec *copied,
+int diff_write_whole(struct root *lower, int upper_fd, const struct mark *mark,
 		     struct tar_writer *tar, struct diff_result *result, struct err *err);
 
 /* The paths below a merged directory that the directory of item, which began as its copy, does not

@@ -219,7 +219,7 @@ struct snapshot {
 	size_t n_lowers;
 	char *upper; /* NULL for a read-only view */
 	char *work;  /* NULL: there are no lowers, `upper` is a copy of the whole root */
-	struct timespec copied; /* then: when it had been made */
+	bool reusable; /* then, after snapshot_commit(): snapshot_renew() may be called */
 };
 
 /* Over the layers of the root, which must outlive the snapshot and stay as it is. Their trees must
@@ -233,6 +233,14 @@ int snapshot_prepare(struct root *root, bool writable, struct snapshot **ret_sna
  * system can). The store has flat trees.
  */
 int snapshot_copy(struct root *root, struct snapshot **ret_snapshot, struct err *err);
+
+/*
+ * Make a copy that was committed one of its root as that is now, to be run in again: what the
+ * commit gave is in it and must be the root's next layer, unless it was empty; layers above are
+ * copied over it. So a step costs what it changes, and a walk. Not when the commit says that it is
+ * not reusable: then files in it are the same as some outside, and would change with them.
+ */
+int snapshot_renew(struct snapshot *snapshot, struct err *err);
 
 /* A place that something will be mounted on. */
 struct snapshot_point {

@@ -241,14 +241,19 @@ static int copy_layer(struct root *root, size_t layer, int root_fd, struct err *
 	return bad;
 }
 
+int native_copy_from(struct root *root, size_t first, int root_fd, struct err *err)
+{
+	for (size_t i = first; i < root_count(root); i++)
+		if (copy_layer(root, i, root_fd, err) < 0)
+			return err_wrap(err, "copy layer %zu of %zu", i + 1, root_count(root));
+	return 0;
+}
+
 int native_copy(struct root *root, int root_fd, struct err *err)
 {
 	static const struct timespec epoch[2];
 
 	if (fchmod(root_fd, 0755) < 0 || futimens(root_fd, epoch) < 0)
 		return err_os(err, "make a root");
-	for (size_t i = 0; i < root_count(root); i++)
-		if (copy_layer(root, i, root_fd, err) < 0)
-			return err_wrap(err, "copy layer %zu of %zu", i + 1, root_count(root));
-	return 0;
+	return native_copy_from(root, 0, root_fd, err);
 }

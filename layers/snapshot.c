@@ -7,20 +7,18 @@
  */
 #include "layers/layer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/err.h"
 #include "base/file.h"
 #include "base/sink.h"
 #include "layers/internal.h"
 #include "layers/store.h"
-
-#define TICK_WAITS 100
 
 DEFINE_CLEANUP(struct tar_writer *, tar_writer_free)
 
@@ -30,12 +28,16 @@ struct stacked {
 	struct root *root;		 /* the caller's, up to settling or committing */
 	char tree[SCRATCH_PATH_MAX + 8]; /* once settled: where fs/ and implied are, */
 	bool root_implied;		 /* and whether the root is what the second names */
+	struct mark mark;		 /* of a copy: when it was complete, */
+	size_t copied;			 /* and of how many layers it was one */
 };
 
 void snapshot_free(struct snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
+	if (snapshot->upper && !snapshot->work)
+		mark_release(&((struct stacked *)snapshot)->mark);
 	for (size_t i = 0; i < snapshot->n_lowers; i++)
 		free(snapshot->lowers[i]);
 	free(snapshot->lowers);
@@ -127,25 +129,12 @@ int snapshot_prepare(struct root *root, bool writable, struct snapshot **ret_sna
 	return 0;
 }
 
-/* Times of files come from a clock that ticks slowly (up to 10 ms). Wait for its next tick: then
- * all that was copied is older, and what happens from now on is not. */
-static int note_copied(struct snapshot *snapshot, struct err *err)
+static int open_upper(const struct snapshot *snapshot, const char *name, int *ret_fd,
+		      struct err *err)
 {
-	const struct timespec pause = { .tv_nsec = 500000 };
-	cleanup_fd int fd = openat(snapshot->scratch->dir_fd, "copied",
-				   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	struct stat first, now;
-
-	if (fd < 0 || fstat(fd, &first) < 0)
-		return err_os(err, "note the time in %s", snapshot->scratch->path);
-	now = first;
-	for (int i = 0; i < TICK_WAITS && now.st_ctim.tv_nsec == first.st_ctim.tv_nsec; i++) {
-		nanosleep(&pause, NULL);
-		if (fchmod(fd, 0600) < 0 || fstat(fd, &now) < 0)
-			return err_os(err, "note the time in %s", snapshot->scratch->path);
-	}
-	snapshot->copied = now.st_ctim;
-	return 0;
+	*ret_fd = openat(snapshot->scratch->dir_fd, name,
+			 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? err_os(err, "open %s", snapshot->upper) : 0;
 }
 
 int snapshot_copy(struct root *root, struct snapshot **ret_snapshot, struct err *err)
@@ -156,24 +145,37 @@ int snapshot_copy(struct root *root, struct snapshot **ret_snapshot, struct err 
 
 	snapshot->store = root_store(root);
 	stacked->root = root;
+	mark_init(&stacked->mark);
 	if (root_use_trees(root, err) < 0 ||
 	    scratch_open(snapshot->store, &snapshot->scratch, err) < 0 ||
 	    scratch_make(snapshot->scratch, "upper", &snapshot->upper, &fd, err) < 0 ||
-	    native_copy(root, fd, err) < 0 || note_copied(snapshot, err) < 0)
+	    native_copy(root, fd, err) < 0 ||
+	    mark_open(&stacked->mark, snapshot->scratch->dir_fd, err) < 0 ||
+	    mark_note(&stacked->mark, err) < 0 || mark_set(&stacked->mark, err) < 0)
 		return err_wrap(err, "copy a root");
+	stacked->copied = root_count(root);
 	*ret_snapshot = steal_pointer(&snapshot);
 	return 0;
 }
 
-/* --- commit ----------------------------------------------------------------------------------- */
-
-static int open_upper(const struct snapshot *snapshot, const char *name, int *ret_fd,
-		      struct err *err)
+int snapshot_renew(struct snapshot *snapshot, struct err *err)
 {
-	*ret_fd = openat(snapshot->scratch->dir_fd, name,
-			 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return *ret_fd < 0 ? err_os(err, "open %s", snapshot->upper) : 0;
+	struct stacked *stacked = (struct stacked *)snapshot;
+	cleanup_fd int fd = -1;
+
+	assert(snapshot->reusable);
+	snapshot->reusable = false;
+	if (root_use_trees(stacked->root, err) < 0 || open_upper(snapshot, "upper", &fd, err) < 0)
+		return err_wrap(err, "copy layers");
+	if (stacked->copied < root_count(stacked->root) &&
+	    (native_copy_from(stacked->root, stacked->copied, fd, err) < 0 ||
+	     mark_note(&stacked->mark, err) < 0))
+		return err_wrap(err, "copy layers");
+	stacked->copied = root_count(stacked->root);
+	return mark_set(&stacked->mark, err);
 }
+
+/* --- commit ----------------------------------------------------------------------------------- */
 
 static int write_layer(struct stacked *stacked, struct diff_result *result, struct layer *ret_layer,
 		       struct err *err)
@@ -222,20 +224,23 @@ int snapshot_name(const struct snapshot *snapshot, const struct layer *layer, st
 }
 
 /* Nobody stacks a layer that was made without overlayfs here: its tar is what is kept. */
-static int commit_copy(struct snapshot *snapshot, struct diff_result *result,
-		       struct layer *ret_layer, struct err *err)
+static int commit_copy(struct stacked *stacked, struct diff_result *result, struct layer *ret_layer,
+		       struct err *err)
 {
+	struct snapshot *snapshot = &stacked->snapshot;
 	cleanup_with(layer_writer_free) struct layer_writer *writer = NULL;
-	cleanup_fd int fd = openat(snapshot->scratch->dir_fd, "upper",
-				   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int fd = -1;
 
-	if (fd < 0)
-		return err_os(err, "open %s", snapshot->upper);
-	if (layer_writer_open(snapshot->store, &writer, err) < 0 ||
-	    diff_write_whole(((struct stacked *)snapshot)->root, fd, &snapshot->copied,
-			     layer_writer_tar(writer), result, err) < 0)
+	mark_close(&stacked->mark);
+	if (mark_note(&stacked->mark, err) < 0 || open_upper(snapshot, "upper", &fd, err) < 0 ||
+	    layer_writer_open(snapshot->store, &writer, err) < 0 ||
+	    diff_write_whole(stacked->root, fd, &stacked->mark, layer_writer_tar(writer), result,
+			     err) < 0 ||
+	    layer_writer_commit(writer, ret_layer, err) < 0)
 		return -1;
-	return layer_writer_commit(writer, ret_layer, err);
+	stacked->copied += !ret_layer->empty;
+	snapshot->reusable = !result->linked;
+	return 0;
 }
 
 int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned *ret_skipped,
@@ -249,7 +254,7 @@ int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned
 	if (snapshot->work ? write_layer((struct stacked *)snapshot, &result, &layer, err) < 0 ||
 				     make_tree((struct stacked *)snapshot, &result, err) < 0 ||
 				     snapshot_name(snapshot, &layer, err) < 0
-			   : commit_copy(snapshot, &result, &layer, err) < 0)
+			   : commit_copy((struct stacked *)snapshot, &result, &layer, err) < 0)
 		return err_wrap(err, "make a layer");
 	*ret_layer = layer;
 	if (ret_skipped)

@@ -75,13 +75,13 @@ static inline int box_snapshot(struct box *box, const struct digest *ids, size_t
 	return snapshot_prepare(box->roots[box->n_roots++], writable, ret_snapshot, err);
 }
 
-static inline int box_setup(void **state)
+static inline int box_setup_in(const char *dir, void **state)
 {
 	struct box *box = xcalloc(1, sizeof(*box));
 	struct err err = ERR_INIT;
 	char path[160];
 
-	snprintf(box->dir, sizeof(box->dir), "/tmp/cbuild-test-XXXXXX");
+	snprintf(box->dir, sizeof(box->dir), "%s/cbuild-test-XXXXXX", dir);
 	if (!mkdtemp(box->dir))
 		return -1;
 	snprintf(path, sizeof(path), "%s/store", box->dir);
@@ -95,6 +95,11 @@ static inline int box_setup(void **state)
 	}
 	*state = box;
 	return 0;
+}
+
+static inline int box_setup(void **state)
+{
+	return box_setup_in("/tmp", state);
 }
 
 static inline int box_teardown(void **state)

@@ -2,6 +2,7 @@
 /* Flat trees, roots that are copied from them, and layers found by comparing. */
 #include "tests/layers/store_box.h"
 
+#include <sys/mman.h>
 #include <sys/xattr.h>
 
 #include "base/child.h"
@@ -10,12 +11,23 @@
 	cleanup_buf struct buf name;                                                               \
 	buf_init(&name, TAR_BUILD_MAX)
 
-static int flat_setup(void **state)
+static int flat_setup_in(const char *dir, void **state)
 {
-	if (box_setup(state) < 0)
+	if (box_setup_in(dir, state) < 0)
 		return -1;
 	store_use_flat_trees(((struct box *)*state)->store);
 	return 0;
+}
+
+static int flat_setup(void **state)
+{
+	return flat_setup_in("/tmp", state);
+}
+
+/* Usually a tmpfs, on which writing by a mapping leaves the times as they are. */
+static int shm_setup(void **state)
+{
+	return flat_setup_in("/dev/shm", state);
 }
 
 static void make_layers(struct box *box, struct digest ids[2])
@@ -363,6 +375,23 @@ static void change_secretly(int fd)
 	close(file);
 }
 
+/* The same by a mapping of a page that was read before: not every file system notes that. */
+static void change_by_mapping(int fd)
+{
+	cleanup_fd int file = openat(fd, "d/b", O_RDWR | O_CLOEXEC);
+	volatile char *page = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+	assert_true(page != MAP_FAILED);
+	page[0] = (char)(page[0] ^ 0x20);
+	munmap((void *)page, 1);
+}
+
+/* A new name for a file that is there: both names are of the layer. */
+static void link_file(int fd)
+{
+	assert_int_equal(linkat(fd, "keep", fd, "n", 0), 0);
+}
+
 /* Two directories change places: nothing below them was touched. */
 static void swap_directories(int fd)
 {
@@ -389,6 +418,8 @@ static void test_native__only_changes_are_in_the_layer(void **state)
 	expect_change(*state, change_and_back, "");
 	expect_change(*state, change_some, "w s\nd d\nw d/b\nf keep\nd n\nf n/f\n");
 	expect_change(*state, change_secretly, "d d\nf d/b\n");
+	expect_change(*state, change_by_mapping, "d d\nf d/b\n");
+	expect_change(*state, link_file, "f keep\nh n > keep\n");
 	expect_change(*state, replace_directory, "f d\nd t\n");
 	expect_change(*state, make_socket, "");
 }
@@ -396,6 +427,89 @@ static void test_native__only_changes_are_in_the_layer(void **state)
 static void test_native__moved_directories_are_seen(void **state)
 {
 	expect_change(*state, swap_directories, "d d\nw d/b\nf d/new\nd o\nw o/new\nf o/b\n");
+}
+
+/* Commit what was done to the directory, and make it ready for the next step, whose root has the
+ * layer. */
+static void expect_step(struct box *box, struct snapshot *snapshot, change *make, const char *want)
+{
+	cleanup_fd int fd = openat(store_fd(box->store), snapshot->upper,
+				   O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct root *root = box->roots[box->n_roots - 1];
+	struct err err = ERR_INIT;
+	struct layer layer;
+
+	make(fd);
+	assert_ok(snapshot_commit(snapshot, &layer, NULL, &err));
+	assert_int_equal(layer.empty, !*want);
+	assert_true(snapshot->reusable);
+	assert_ok(layer_require_trees(box->store, &layer.diff_id, 1, 1, NULL, NULL, &err));
+	box_expect(box, &layer.diff_id, want);
+	if (*want)
+		assert_ok(root_push(root, &layer.diff_id, &err));
+	assert_ok(snapshot_renew(snapshot, &err));
+}
+
+static void write_again(int fd)
+{
+	put(fd, "n/f", "y");
+}
+
+static void remove_all(int fd)
+{
+	assert_int_equal(unlinkat(fd, "n/f", 0), 0);
+	assert_int_equal(unlinkat(fd, "n", AT_REMOVEDIR), 0);
+}
+
+static void test_native__one_copy_serves_many_steps(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[2], more;
+	int fd;
+	TAR_BUF(tar);
+
+	make_layers(box, ids);
+	snapshot = copy_root(box, ids, 2, &fd);
+	expect_step(box, snapshot, change_nothing, "");
+	expect_step(box, snapshot, change_some, "w s\nd d\nw d/b\nf keep\nd n\nf n/f\n");
+	expect_step(box, snapshot, change_nothing, "");
+	expect_step(box, snapshot, write_again, "d n\nf n/f\n");
+	/* what another step gave comes on top */
+	tar_put_file(&tar, "added/f", "a");
+	tar_put_file(&tar, ".wh.keep", "");
+	more = box_unpack(box, &tar);
+	assert_ok(root_push(box->roots[box->n_roots - 1], &more, &err));
+	snapshot->reusable = true;
+	assert_ok(snapshot_renew(snapshot, &err));
+	expect_text(fd, "added/f", "a");
+	assert_false(has(fd, "keep"));
+	expect_step(box, snapshot, make_socket, "");
+	assert_false(has(fd, "sock"));
+	expect_step(box, snapshot, remove_all, "w n\n");
+	close(fd);
+	snapshot_free(snapshot);
+}
+
+/* What is done outside to a file with two names would be done to the next step's root. */
+static void test_native__a_copy_with_names_outside_serves_no_other_step(void **state)
+{
+	struct box *box = *state;
+	struct err err = ERR_INIT;
+	struct snapshot *snapshot;
+	struct digest ids[2];
+	struct layer layer;
+	int fd;
+
+	make_layers(box, ids);
+	snapshot = copy_root(box, ids, 2, &fd);
+	assert_int_equal(linkat(fd, "keep", store_fd(box->store), "tmp/outside", 0), 0);
+	assert_ok(snapshot_commit(snapshot, &layer, NULL, &err));
+	assert_false(snapshot->reusable);
+	assert_int_equal(unlinkat(store_fd(box->store), "tmp/outside", 0), 0);
+	close(fd);
+	snapshot_free(snapshot);
 }
 
 /* --- owners that are only recorded ------------------------------------------------------------ */
@@ -490,7 +604,11 @@ static int run(void)
 		FLAT(test_native__copy_is_the_merged_root),
 		FLAT(test_native__attributes_links_and_times_are_copied),
 		FLAT(test_native__only_changes_are_in_the_layer),
+		cmocka_unit_test_setup_teardown(test_native__only_changes_are_in_the_layer,
+						shm_setup, box_teardown),
 		FLAT(test_native__moved_directories_are_seen),
+		FLAT(test_native__one_copy_serves_many_steps),
+		FLAT(test_native__a_copy_with_names_outside_serves_no_other_step),
 		FLAT(test_native__recorded_owners_are_told_and_kept),
 		FLAT(test_native__names_that_a_layer_cannot_hold_are_refused),
 	};
