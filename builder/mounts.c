@@ -296,8 +296,7 @@ static void release_one(struct step_mount *mount)
 		close(mount->source_fd);
 	if (mount->attached)
 		overlay_detach(mount_reads_tree(mount) ? mount->mount_fd : mount->origin.mount_fd);
-	if (mount->mount_fd >= 0)
-		close(mount->mount_fd);
+	overlay_unmount(mount->mount_fd);
 	copy_free(mount->copy);
 	free(mount->pattern);
 	origin_release(&mount->origin);

@@ -85,7 +85,7 @@ void origin_release(struct origin *origin)
 {
 	if (!origin->borrowed) {
 		source_free(origin->source);
-		file_close_at(&origin->mount_fd);
+		overlay_unmount(origin->mount_fd);
 		snapshot_free(origin->snapshot);
 		root_free(origin->root);
 	}

@@ -194,7 +194,7 @@ int run_image(const struct run_options *options, int *ret_status, struct err *er
 	run.image = image;
 	run.root = root;
 	status = run_prepared(&run, ret_status, err);
-	close(run.root_fd);
+	overlay_unmount(run.root_fd);
 	free(run.groups);
 	free(run.home);
 	return status;

@@ -408,7 +408,7 @@ static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct
 	if (status < 0)
 		return -1;
 	status = run_in(step, snapshot, root_fd, &result, err);
-	close(root_fd);
+	overlay_unmount(root_fd);
 	if (status < 0 || run_end_check(&step->argv, options, &result, err) < 0 ||
 	    make_layer(step, &snapshot, err) < 0)
 		return -1;

@@ -159,13 +159,61 @@ void mounts_release(struct mounts *mounts);
 /* The name on the scaffold of the file for spec->mounts[i]. For prepared and child use. */
 void mounts_extra_name(size_t i, char name[MOUNTS_NAME_MAX]);
 
+/* --- mount.c, mount_old.c: mounts that have no place yet -------------------------------------- */
+
 struct mount_option {
 	const char *key;
 	const char *value; /* NULL: a flag */
 };
 
-/* A new file system of this type, detached. -1 with errno. For prepared and child use. */
+/*
+ * A mount without a place is a descriptor, O_PATH, of its root; to go on with that it has to be
+ * closed by mount_close(), or attached. For prepared and child use, but for mount_make(): what is
+ * prepared can be attached by a child with a mount namespace of its own. -1 with errno.
+ */
+
+/* A new file system of this type. attributes: MOUNT_ATTR_{RDONLY,NOSUID,NODEV,NOEXEC}. */
 int mount_new(const char *type, const struct mount_option *options, size_t n, unsigned attributes);
+
+/* What is mounted at the path ("": at dir_fd), a link not followed, as a second mount; with tree
+ * also the mounts in it. The attributes are added to those they have. EINVAL: it is not in this
+ * mount namespace. */
+int mount_clone(int dir_fd, const char *path, bool tree, unsigned attributes);
+
+/* What only mount(2) can make: `make` mounts something at the place it is told. That may be for a
+ * moment a directory in dir_fd, which is the caller's own. */
+typedef int mount_maker(void *arg, const char *place, struct err *err);
+int mount_make(int dir_fd, mount_maker *make, void *arg, int *ret_fd, struct err *err);
+
+/* Put it in its place, which is in this mount namespace and nothing is mounted at; afterwards
+ * mount_fd is what is there. */
+int mount_attach(int mount_fd, int place_fd);
+int mount_attach_at(int mount_fd, int dir_fd, const char *name);
+
+/* Somewhere above "/", to be taken away by the first umount() when the root has been changed. */
+int mount_attach_above_root(int mount_fd);
+
+/* Make this directory a mount; path names it, too. The descriptor of its root, or -1. */
+int mount_bind_on_itself(int dir_fd, const char *path);
+
+/* End it, unless it is attached. -1 is no error. */
+void mount_close(int mount_fd);
+
+/* Find out which calls there are, before anything of the above; in a mount namespace of our own.
+ * Then, when nothing propagates from it, prepare for them. */
+void mount_choose_calls(void);
+int mount_prepare_calls(struct err *err);
+bool mount_is_old(void); /* it is mount(2) */
+
+/* Of mount.c's functions those for kernels and policies without the calls of Linux 5.12. */
+int mount_old_new(const char *type, const struct mount_option *options, size_t n,
+		  unsigned attributes);
+int mount_old_clone(int dir_fd, const char *path, bool tree, unsigned attributes);
+int mount_old_make(mount_maker *make, void *arg, int *ret_fd, struct err *err);
+int mount_old_find(int mount_fd); /* make mount_fd that of this mount namespace */
+int mount_old_attach(int mount_fd, int place_fd);
+void mount_old_end(int mount_fd);
+int mount_old_prepare(struct err *err);
 
 /* --- mountns.c ------------------------------------------------------------------------------ */
 

@@ -87,10 +87,8 @@ static int take_over(int fd, struct err *err)
 
 	if (fchdir(fd) < 0 || !getcwd(old_root, sizeof(old_root)))
 		return err_os(err, "find the directory that is the root here");
-	tree = open_tree(fd, "",
-			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-	if (tree < 0 ||
-	    move_mount(tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	tree = mount_bind_on_itself(fd, old_root);
+	if (tree < 0)
 		return err_os(err, "bind the directory that is the root here on itself");
 	if (fchdir(tree) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
 	    umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
@@ -138,5 +136,8 @@ int mountns_enter(struct err *err)
 		old_namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_os(err, "cannot create a mount namespace");
-	return stop_propagation(err) < 0 || supply_proc(err) < 0 ? -1 : 0;
+	mount_choose_calls();
+	if (stop_propagation(err) < 0 || supply_proc(err) < 0 || mount_prepare_calls(err) < 0)
+		return -1;
+	return 0;
 }

@@ -44,26 +44,6 @@ dev_t mounts_node_device(size_t i)
 
 const char *const mounts_etc_names[3] = { "hosts", "hostname", "resolv.conf" };
 
-int mount_new(const char *type, const struct mount_option *options, size_t n, unsigned attributes)
-{
-	int context = fsopen(type, FSOPEN_CLOEXEC);
-	int fd = -1, saved;
-
-	if (context < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (fsconfig(context, options[i].value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG,
-			     options[i].key, options[i].value, 0) < 0)
-			goto out;
-	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-		fd = fsmount(context, FSMOUNT_CLOEXEC, attributes);
-out:
-	saved = errno;
-	close(context);
-	errno = saved;
-	return fd;
-}
-
 /* --- /etc ----------------------------------------------------------------------------------- */
 
 static int write_file(int dir_fd, const char *name, const struct buf *text, struct err *err)
@@ -145,21 +125,17 @@ static int prepare_scaffold(const struct sandbox_spec *spec, struct mounts *moun
 
 static int clone_node(size_t i, int *ret_fd, struct err *err)
 {
-	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-	};
 	char path[32];
 	cleanup_fd int fd = -1;
 	struct stat st;
 
 	snprintf(path, sizeof(path), "/dev/%s", mounts_node_names[i]);
-	fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	fd = mount_clone(AT_FDCWD, path, false,
+			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_os(err, "open %s", path);
+		return err_os(err, "make a mount of %s", path);
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != mounts_node_device(i))
 		return err_set(err, ERR_UNSUPPORTED, "%s of this machine is not that device", path);
-	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return err_os(err, "make a mount of %s", path);
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }
@@ -230,13 +206,10 @@ static int prepare_dev(const struct sandbox_spec *spec, struct mounts *mounts, s
 
 static int clone_bind(const struct sandbox_mount *mount, bool *ret_is_dir, struct err *err)
 {
-	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-			    (mount->read_only ? MOUNT_ATTR_RDONLY : 0),
-	};
 	cleanup_fd int source = mount_reopen(mount->source_fd);
-	cleanup_fd int fd = open_tree(
-		source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	cleanup_fd int fd = mount_clone(source, "", true,
+					MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+						(mount->read_only ? MOUNT_ATTR_RDONLY : 0));
 	struct stat st;
 
 	if (fd < 0 && errno == EINVAL)
@@ -244,8 +217,7 @@ static int clone_bind(const struct sandbox_mount *mount, bool *ret_is_dir, struc
 			       "%s: this kernel cannot bind from a detached mount; Linux 6.15 or "
 			       "newer is needed",
 			       mount->target);
-	if (fd < 0 || fstat(fd, &st) < 0 ||
-	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_os(err, "make a bind mount for %s", mount->target);
 	*ret_is_dir = S_ISDIR(st.st_mode);
 	return steal_fd(&fd);
@@ -358,22 +330,16 @@ int mounts_prepare(const struct sandbox_spec *spec, struct mounts *mounts, struc
 	return 0;
 }
 
-static void close_if_open(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 void mounts_release(struct mounts *mounts)
 {
-	close_if_open(mounts->scaffold_fd);
-	close_if_open(mounts->dev_fd);
-	close_if_open(mounts->pts_fd);
-	close_if_open(mounts->shm_fd);
+	mount_close(mounts->scaffold_fd);
+	mount_close(mounts->dev_fd);
+	mount_close(mounts->pts_fd);
+	mount_close(mounts->shm_fd);
 	for (size_t i = 0; i < MOUNTS_NODES; i++)
-		close_if_open(mounts->node_fds[i]);
+		mount_close(mounts->node_fds[i]);
 	for (size_t i = 0; i < mounts->n_extra; i++)
-		close_if_open(mounts->extra_fds[i]);
+		mount_close(mounts->extra_fds[i]);
 	free(mounts->extra_fds);
 	free(mounts->extra_is_dir);
 }

@@ -3,8 +3,8 @@
  * Layers are handed to the kernel one by one (lowerdir+, Linux 6.5) as /proc/self/fd/N/<name>:
  * nothing in a name can be taken for a separator, no path of the host shows in the mount table of
  * the sandbox, and the working directory, which threads share, is left alone. Older kernels take
- * all layers in one page of mount(2) options; names are then made short by a child that changes
- * its own working directory.
+ * all layers in one page of mount(2) options; names are then numbers of descriptors, for a child
+ * whose working directory is /proc/self/fd.
  *
  * 1. The lowest layer is always one of ours: stub/, with the empty mount points, or an empty
  *    directory inside it. So the kernel has the two layers it wants, and no step leaves mount
@@ -191,29 +191,21 @@ static bool knows_lowerdir_plus(int dir_fd, const char *bottom)
 /* --- mount(2) ------------------------------------------------------------------------------- */
 
 struct old_mount {
-	int dir_fd;
-	const char *mount_point;
-	const char *options;
-	unsigned long flags;
+	const struct overlay *overlay;
+	const char *bottom;
+	const char *place;
 };
 
-/* In a child, whose working directory is its own; the mount namespace is ours. */
-static int mount_in_child(void *arg, void *result, struct err *err)
+/* Open a layer and add its number to the options. It stays open. */
+static int add_layer(const struct overlay *overlay, const char *name, struct buf *options,
+		     struct err *err)
 {
-	const struct old_mount *job = arg;
+	int fd = openat(overlay->dir_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	(void)result;
-	if (fchdir(job->dir_fd) < 0)
-		return err_os(err, "enter the store");
-	if (mount("overlay", job->mount_point, "overlay", job->flags, job->options) < 0)
-		return err_os(err, "mount the layers");
+	if (fd < 0)
+		return err_os(err, "open the layer %s", name);
+	buf_addf(options, "%d", fd);
 	return 0;
-}
-
-/* A ':' separates, a ',' ends, a '\' escapes: our names have none of them. */
-static bool name_is_plain(const char *name)
-{
-	return name[strcspn(name, ":,\\")] == '\0';
 }
 
 static int join_options(const struct overlay *overlay, const char *bottom, struct buf *options,
@@ -221,17 +213,20 @@ static int join_options(const struct overlay *overlay, const char *bottom, struc
 {
 	buf_addstr(options, "lowerdir=");
 	for (size_t i = 0; i < overlay->n_lowers; i++) {
-		if (!name_is_plain(overlay->lowers[i]))
-			return err_set(err, ERR_INVALID, "bad name of a layer: %s",
-				       overlay->lowers[i]);
-		buf_addf(options, "%s:", overlay->lowers[i]);
+		if (add_layer(overlay, overlay->lowers[i], options, err) < 0)
+			return -1;
+		buf_addstr(options, ":");
 	}
-	buf_addstr(options, bottom);
+	if (add_layer(overlay, bottom, options, err) < 0)
+		return -1;
 	if (overlay->upper) {
-		if (!name_is_plain(overlay->upper) || !name_is_plain(overlay->work))
-			return err_set(err, ERR_INVALID, "bad name of a layer: %s", overlay->upper);
-		buf_addf(options, ",upperdir=%s,workdir=%s,volatile", overlay->upper,
-			 overlay->work);
+		buf_addstr(options, ",upperdir=");
+		if (add_layer(overlay, overlay->upper, options, err) < 0)
+			return -1;
+		buf_addstr(options, ",workdir=");
+		if (add_layer(overlay, overlay->work, options, err) < 0)
+			return -1;
+		buf_addstr(options, ",volatile");
 	}
 	buf_addf(options, ",index=off,metacopy=off,%s",
 		 userns_is_rootless() ? "userxattr" : "redirect_dir=nofollow");
@@ -243,41 +238,38 @@ static int join_options(const struct overlay *overlay, const char *bottom, struc
 	return 0;
 }
 
-/* Attached for a moment, on a directory of its own so that many can do it at once. */
+/* In a child, whose descriptors and working directory are its own; the mount namespace is ours. */
+static int mount_in_child(void *arg, void *result, struct err *err)
+{
+	const struct old_mount *job = arg;
+	unsigned long flags = MS_NODEV | (job->overlay->upper ? 0 : MS_RDONLY);
+	cleanup_buf struct buf options;
+
+	(void)result;
+	buf_init(&options, OPTIONS_MAX);
+	if (join_options(job->overlay, job->bottom, &options, err) < 0)
+		return -1;
+	if (chdir("/proc/self/fd") < 0)
+		return err_os(err, "enter /proc/self/fd");
+	if (mount("overlay", job->place, "overlay", flags, options.data) < 0)
+		return err_os(err, "mount the layers");
+	return 0;
+}
+
+static int make_old(void *arg, const char *place, struct err *err)
+{
+	struct old_mount *job = arg;
+
+	job->place = place;
+	return child_call(mount_in_child, job, NULL, 0, err);
+}
+
 static int mount_old(const struct overlay *overlay, const char *bottom, int *ret_fd,
 		     struct err *err)
 {
-	char random[FILE_RANDOM_MAX], point[sizeof("mount.") + FILE_RANDOM_MAX], path[64];
-	struct old_mount job = {
-		.dir_fd = overlay->dir_fd,
-		.mount_point = point,
-		.flags = MS_NODEV | (overlay->upper ? 0 : MS_RDONLY),
-	};
-	cleanup_buf struct buf options;
-	int fd = -1;
+	struct old_mount job = { .overlay = overlay, .bottom = bottom };
 
-	buf_init(&options, OPTIONS_MAX);
-	if (join_options(overlay, bottom, &options, err) < 0)
-		return -1;
-	job.options = options.data;
-	snprintf(point, sizeof(point), "mount.%s", file_random_name(random));
-	if (mkdirat(overlay->dir_fd, point, 0700) < 0)
-		return err_os(err, "make a mount point");
-	if (child_call(mount_in_child, &job, NULL, 0, err) == 0) {
-		fd = open_tree(overlay->dir_fd, point, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-		if (fd < 0)
-			err_os(err, "detach the mount of the layers");
-		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", overlay->dir_fd, point);
-		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && fd >= 0) {
-			err_os(err, "detach the mount of the layers");
-			close(steal_fd(&fd));
-		}
-	}
-	unlinkat(overlay->dir_fd, point, AT_REMOVEDIR);
-	if (fd < 0)
-		return -1;
-	*ret_fd = fd;
-	return 0;
+	return mount_make(overlay->dir_fd, make_old, &job, ret_fd, err);
 }
 
 /* --- where it cannot work --------------------------------------------------------------------- */
@@ -303,10 +295,14 @@ int overlay_attach(int mount_fd, int place_fd, struct err *err)
 {
 	cleanup_fd int place = mount_reopen(place_fd);
 
-	if (place < 0 || move_mount(mount_fd, "", place, "",
-				    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	if (place < 0 || mount_attach(mount_fd, place) < 0)
 		return err_os(err, "attach a mount");
 	return 0;
+}
+
+void overlay_unmount(int mount_fd)
+{
+	mount_close(mount_fd);
 }
 
 void overlay_detach(int mount_fd)
@@ -322,12 +318,11 @@ void overlay_detach(int mount_fd)
 /* Without any layer nor upper directory there is nothing to stack: the bottom itself. */
 static int mount_bottom(int dir_fd, const char *bottom, int *ret_fd, struct err *err)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY };
-	cleanup_fd int fd = open_tree(dir_fd, bottom, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	int fd = mount_clone(dir_fd, bottom, false, MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY);
 
-	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+	if (fd < 0)
 		return err_os(err, "mount the stub layer");
-	*ret_fd = steal_fd(&fd);
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -348,7 +343,7 @@ int overlay_mount_by(enum overlay_way way, const struct overlay *overlay, bool w
 		return -1;
 	if (overlay->n_lowers == 0 && !overlay->upper)
 		return mount_bottom(dir, bottom, ret_fd, err);
-	if (way == OVERLAY_NEWEST) {
+	if (way == OVERLAY_NEWEST && !mount_is_old()) {
 		if (mount_newest(&here, bottom, ret_fd, err) == 0)
 			return 0;
 		if (knows_lowerdir_plus(dir, bottom))

@@ -36,12 +36,6 @@
 	"--security-opt systempaths=unconfined, or --isolation=chroot, which is weaker)"
 #define PLAIN (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-static int move(int mount_fd, int target_fd)
-{
-	return move_mount(mount_fd, "", target_fd, "",
-			  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
-
 /* One of /dev, /proc, /sys: missing only where an image hid the stub layer's. */
 static int open_place(int root_fd, const char *name, struct init_report *report)
 {
@@ -64,7 +58,7 @@ static int put(int root_fd, const char *name, int mount_fd, struct init_report *
 
 	if (place < 0)
 		return -1;
-	if (move(mount_fd, place) < 0)
+	if (mount_attach(mount_fd, place) < 0)
 		return init_fail_os(report, "mount", name);
 	return 0;
 }
@@ -84,14 +78,12 @@ static int put_dev(int root_fd, const struct mounts *mounts, struct init_report 
 	if (put(root_fd, "dev", mounts->dev_fd, report) < 0)
 		return -1;
 	for (size_t i = 0; i < MOUNTS_NODES; i++)
-		if (move_mount(mounts->node_fds[i], "", mounts->dev_fd, mounts_node_names[i],
-			       MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		if (mount_attach_at(mounts->node_fds[i], mounts->dev_fd, mounts_node_names[i]) < 0)
 			return init_fail_os(report, "mount in /dev", mounts_node_names[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (parts[i].fd < 0) /* a kernel without message queues */
 			continue;
-		if (move_mount(parts[i].fd, "", mounts->dev_fd, parts[i].name,
-			       MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		if (mount_attach_at(parts[i].fd, mounts->dev_fd, parts[i].name) < 0)
 			return init_fail_os(report, "mount in /dev", parts[i].name);
 	}
 	return 0;
@@ -100,35 +92,21 @@ static int put_dev(int root_fd, const struct mounts *mounts, struct init_report 
 /* A user may make a sysfs only for a network namespace of his own; else the host's is bound. */
 static int put_sys(int root_fd, int *ret_fd, struct init_report *report)
 {
-	struct mount_attr attr = { .attr_set = PLAIN | MOUNT_ATTR_RDONLY };
 	cleanup_fd int fd = mount_new("sysfs", NULL, 0, PLAIN | MOUNT_ATTR_RDONLY);
 
-	if (fd < 0) {
-		fd = open_tree(AT_FDCWD, "/sys",
-			       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-		if (fd < 0 ||
-		    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-			return init_fail_os(report, "mount", "sys");
-	}
+	if (fd < 0)
+		fd = mount_clone(AT_FDCWD, "/sys", true, PLAIN | MOUNT_ATTR_RDONLY);
+	if (fd < 0)
+		return init_fail_os(report, "mount", "sys");
 	if (put(root_fd, "sys", fd, report) < 0)
 		return -1;
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }
 
-static int clone_scaffold(int scaffold_fd, const char *name)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	cleanup_fd int fd = open_tree(scaffold_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return -1;
-	return steal_fd(&fd);
-}
-
 static int put_etc_file(int etc_fd, const char *name, int scaffold_fd, struct init_report *report)
 {
-	cleanup_fd int text = clone_scaffold(scaffold_fd, name);
+	cleanup_fd int text = mount_clone(scaffold_fd, name, false, MOUNT_ATTR_RDONLY);
 	cleanup_fd int place = openat(etc_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
@@ -144,7 +122,7 @@ static int put_etc_file(int etc_fd, const char *name, int scaffold_fd, struct in
 	if (S_ISDIR(st.st_mode))
 		return init_fail(report, ERR_INVALID,
 				 "the image has a directory where a file of /etc must be:", name);
-	if (move(text, place) < 0)
+	if (mount_attach(text, place) < 0)
 		return init_fail_os(report, "mount in /etc", name);
 	return 0;
 }
@@ -209,15 +187,10 @@ static int open_target(int root_fd, const char *path, bool is_dir)
 /* A file of the scaffold is for its reader alone: nothing in it is a program. */
 static int clone_file(const struct mounts *mounts, size_t i)
 {
-	struct mount_attr attr = { .attr_set = PLAIN | MOUNT_ATTR_RDONLY };
 	char name[MOUNTS_NAME_MAX];
-	cleanup_fd int fd = -1;
 
 	mounts_extra_name(i, name);
-	fd = open_tree(mounts->scaffold_fd, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return -1;
-	return steal_fd(&fd);
+	return mount_clone(mounts->scaffold_fd, name, false, PLAIN | MOUNT_ATTR_RDONLY);
 }
 
 static int put_extra(const struct sandbox_spec *spec, const struct mounts *mounts,
@@ -233,7 +206,7 @@ static int put_extra(const struct sandbox_spec *spec, const struct mounts *mount
 			return init_fail_os(report, "make the place of a mount", target);
 		if (mounts->extra_fds[i] < 0)
 			file = clone_file(mounts, i);
-		if (move(mounts->extra_fds[i] < 0 ? file : mounts->extra_fds[i], place) < 0)
+		if (mount_attach(mounts->extra_fds[i] < 0 ? file : mounts->extra_fds[i], place) < 0)
 			return init_fail_os(report, "mount", target);
 	}
 	return 0;
@@ -252,25 +225,20 @@ static int cover(int dir_fd, const char *name, const struct mounts *mounts)
 	if (place < 0 || fstat(place, &st) < 0)
 		return -1;
 	mask = S_ISDIR(st.st_mode)
-		       ? clone_scaffold(mounts->scaffold_fd, "empty")
-		       : open_tree(mounts->dev_fd, "null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	return mask < 0 ? -1 : move(mask, place);
+		       ? mount_clone(mounts->scaffold_fd, "empty", false, MOUNT_ATTR_RDONLY)
+		       : mount_clone(mounts->dev_fd, "null", false, 0);
+	return mask < 0 ? -1 : mount_attach(mask, place);
 }
 
 static int make_read_only(int dir_fd, const char *name)
 {
-	struct mount_attr attr = { .attr_set = PLAIN | MOUNT_ATTR_RDONLY };
 	cleanup_fd int place = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	cleanup_fd int tree = -1;
 
 	if (place < 0)
 		return errno == ENOENT || errno == EACCES ? 0 : -1;
-	tree = open_tree(place, "",
-			 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-	if (tree < 0 ||
-	    mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-		return -1;
-	return move(tree, place);
+	tree = mount_clone(place, "", true, PLAIN | MOUNT_ATTR_RDONLY);
+	return tree < 0 ? -1 : mount_attach(tree, place);
 }
 
 /* "devices/system/cpu/cpuN/thermal_throttle": a side channel that other tenants would share. */
@@ -333,8 +301,8 @@ int rootfs_assemble(const struct sandbox_spec *spec, const struct mounts *mounts
 		return init_fail_os(report, PROC_MASKED, NULL);
 	if (proc < 0)
 		return init_fail_os(report, "mount", "proc");
-	if (move_mount(mounts->scaffold_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-	    move(spec->root_fd, mounts->scaffold_fd) < 0)
+	if (mount_attach_above_root(mounts->scaffold_fd) < 0 ||
+	    mount_attach(spec->root_fd, mounts->scaffold_fd) < 0)
 		return init_fail_os(report, "attach the root", NULL);
 	if (put(spec->root_fd, "proc", proc, report) < 0 ||
 	    put_dev(spec->root_fd, mounts, report) < 0 ||

@@ -32,11 +32,14 @@ struct overlay {
 /*
  * Mount it, detached and nodev, with the mount points dev, proc, sys and etc/{hosts,hostname,
  * resolv.conf} supplied by an extra bottom layer when `with_stubs`. *ret_fd is the root of the
- * mount: usable as a directory for *at() calls and by sandbox_run(); closing it unmounts.
+ * mount: usable as a directory for *at() calls and by sandbox_run().
  * xattr prefix is trusted. as root, user. in a user namespace. volatile, index=off, metacopy=off,
  * redirect_dir off. Falls back to mount(2) where the kernel lacks lowerdir+ (before 6.5).
  */
 int overlay_mount(const struct overlay *overlay, bool with_stubs, int *ret_fd, struct err *err);
+
+/* Close the descriptor, and with it the mount. Another directory's is closed, -1 is no error. */
+void overlay_unmount(int mount_fd);
 
 /* Whether directories there can be an upper one at all: else ERR_UNSUPPORTED says why, and what
  * would help. */

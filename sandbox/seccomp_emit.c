@@ -12,8 +12,10 @@
 #include "sandbox/internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -250,6 +252,10 @@ int seccomp_install(const struct seccomp_filter *filter)
 	};
 
 	/* without SPEC_ALLOW some kernels slow the process down against speculation */
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			    SECCOMP_FILTER_FLAG_SPEC_ALLOW | filter->flags, &program);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		    SECCOMP_FILTER_FLAG_SPEC_ALLOW | filter->flags, &program) == 0)
+		return 0;
+	if (errno != ENOSYS || filter->flags)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program); /* an emulator's, as valgrind */
 }

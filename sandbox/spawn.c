@@ -167,12 +167,13 @@ static int make_pipes(struct run *run, struct err *err)
 	return 0;
 }
 
-/* Fields 48 and 49 of /proc/self/stat; the second field may contain anything up to its ')'. */
+/* Fields 48 and 49 of /proc/self/stat; the second field may contain anything up to its ')'. Under
+ * valgrind they are not about this program. */
 static void find_args(struct init_plan *plan)
 {
 	cleanup_buf struct buf text;
 	struct err ignored = ERR_INIT;
-	uint64_t fields[2] = { 0, 0 };
+	uint64_t fields[2] = { 0, 0 }, own = (uintptr_t)program_invocation_name;
 	const char *at;
 
 	buf_init(&text, 4096);
@@ -185,7 +186,7 @@ static void find_args(struct init_plan *plan)
 			fields[field - 48] = strtoull(at, NULL, 10);
 		at = at ? at + 1 : NULL;
 	}
-	if (fields[1] > fields[0] && fields[1] - fields[0] <= ARGS_MAX) {
+	if (fields[0] <= own && own < fields[1] && fields[1] - fields[0] <= ARGS_MAX) {
 		plan->args_start = (uintptr_t)fields[0];
 		plan->args_end = (uintptr_t)fields[1];
 	}

@@ -74,15 +74,17 @@ sandbox/cgroup.c: mkdirat open openat unlinkat: host: the control groups; user: 
 sandbox/cgroup_step.c: faccessat fstatat mkdirat openat unlinkat: own: a group of ours
 sandbox/idmap.c: execvp open: host: newuidmap, /proc/self
 sandbox/init.c: chdir chroot execve open: chroot: after pivot_root, or entered here
-sandbox/mountns.c: access chdir mkdir mount move_mount open open_tree readlink statx umount2: host
-sandbox/mounts.c: mkdirat mknodat open_tree openat symlinkat: own: tmpfs of the step; host: /dev
+sandbox/mount.c: mkdirat mount move_mount open open_tree openat umount2 unlinkat: own: the callers say whose; host: the root of a chroot
+sandbox/mount_old.c: mkdir mknod mount open openat umount2: own: a tmpfs of ours; host: /proc/self
+sandbox/mountns.c: access chdir mkdir mount open readlink statx umount2: host
+sandbox/mounts.c: mkdirat mknodat openat symlinkat: own: tmpfs of the step; host: /dev
 sandbox/net.c: open: host: /proc/thread-self/ns/net
 sandbox/net_helper.c: execvpe open: host: /dev/net/tun, pasta or slirp4netns of PATH, /dev/null
-sandbox/overlay.c: faccessat fchmodat mkdirat mount move_mount open_tree openat renameat2 umount2 unlinkat utimensat: own
+sandbox/overlay.c: chdir faccessat fchmodat mkdirat mount openat renameat2 umount2 utimensat: own; host: /proc/self/fd
 sandbox/probe.c: statvfs: own
 sandbox/probe_attempts.c: mkdirat open openat unlinkat: own: a scratch directory of the store
 sandbox/probe_key.c: access stat statvfs: own: the store; host: /proc, /etc, /dev/net/tun; user: programs of PATH
-sandbox/rootfs.c: chdir faccessat mkdirat move_mount open_tree openat stat umount2: name: places that are fixed; the others by inroot_open()
+sandbox/rootfs.c: chdir faccessat mkdirat openat stat umount2: name: places that are fixed; the others by inroot_open()
 sandbox/userns.c: stat: host: /proc/self/ns/user
 builder/run_root.c: openat: own: a copied root
 layers/diff_removed.c: fstatat: name
