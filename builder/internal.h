@@ -243,6 +243,7 @@ struct builder {
 	size_t n_epoch_keys;
 	bool here_only; /* what is elsewhere counts for nothing: a layer of it could not be had */
 	atomic_bool lost; /* that happened in this build */
+	atomic_bool told_of_landlock; /* that RUN is without it */
 };
 
 /* --- defer.c: digests that are computed while later steps run */

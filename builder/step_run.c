@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/landlock.h"
 #include "base/mem.h"
 #include "builder/mount.h"
 #include "builder/run_end.h"
@@ -388,6 +389,19 @@ static int make_layer(struct run_step *step, struct snapshot **snapshot, struct 
 	return status;
 }
 
+/* Beside namespaces Landlock is a second wall; a chroot has no other. */
+static void warn_without_landlock(struct builder *builder)
+{
+	if (builder->options->isolation != BUILD_ISOLATION_CHROOT || landlock_abi() > 0 ||
+	    atomic_exchange(&builder->told_of_landlock, true))
+		return;
+	builder_warn(builder,
+		     "Landlock is not in this kernel, or switched off: with --isolation=chroot "
+		     "nothing but the capabilities it lacks keeps RUN in its directory, and it can "
+		     "signal and trace other processes (fix: Linux 5.13 or newer with landlock in "
+		     "the lsm= boot option)");
+}
+
 static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct err *err)
 {
 	const struct build_options *options = step->builder->options;
@@ -402,6 +416,7 @@ static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct
 	    stage_root(step->builder, stage, &root, err) < 0 ||
 	    (step->script && write_script(step, err) < 0))
 		return -1;
+	warn_without_landlock(step->builder);
 	stage_begin_mount(stage);
 	status = run_root_open(root, options->isolation, &step->mounts, &snapshot, &root_fd, err);
 	stage_end_mount(stage);
