@@ -363,7 +363,8 @@ static bool can_defer(const struct run_step *step)
 	const struct stage *stage = step->stage;
 
 	return options->jobs > 1 && stage->position < stage->count &&
-	       options->isolation != BUILD_ISOLATION_CHROOT && !store_has_flat_trees(options->store);
+	       options->isolation != BUILD_ISOLATION_CHROOT &&
+	       !store_has_flat_trees(options->store);
 }
 
 /* What the upper directory holds is the layer. */

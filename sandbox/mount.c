@@ -80,8 +80,8 @@ static int clone_mount(int dir_fd, const char *path, bool tree, unsigned attribu
 	cleanup_fd int fd =
 		open_tree(dir_fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | how | depth);
 
-	if (fd < 0 || (attributes &&
-		       mount_setattr(fd, "", AT_EMPTY_PATH | depth, &attr, sizeof(attr)) < 0))
+	if (fd < 0 ||
+	    (attributes && mount_setattr(fd, "", AT_EMPTY_PATH | depth, &attr, sizeof(attr)) < 0))
 		return -1;
 	return steal_fd(&fd);
 }

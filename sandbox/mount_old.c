@@ -132,9 +132,8 @@ static unsigned long parse_flags(const char *text)
 		const char *name;
 		unsigned long flag;
 	} known[] = {
-		{ "ro", MS_RDONLY },	 { "nosuid", MS_NOSUID },
-		{ "nodev", MS_NODEV },	 { "noexec", MS_NOEXEC },
-		{ "nosymfollow", MS_NOSYMFOLLOW },
+		{ "ro", MS_RDONLY },	 { "nosuid", MS_NOSUID },	    { "nodev", MS_NODEV },
+		{ "noexec", MS_NOEXEC }, { "nosymfollow", MS_NOSYMFOLLOW },
 	};
 	unsigned long flags = 0;
 
@@ -286,8 +285,8 @@ int mount_old_clone(int dir_fd, const char *path, bool tree, unsigned attributes
 	if (mount(from, place, "none", MS_BIND | (tree ? MS_REC : 0), NULL) < 0 ||
 	    give_number(fd, place) < 0)
 		return -1;
-	if (attributes && (tree ? add_attributes_to_tree(place, attributes)
-				: add_attributes(fd, attributes)) < 0)
+	if (attributes &&
+	    (tree ? add_attributes_to_tree(place, attributes) : add_attributes(fd, attributes)) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
