@@ -167,9 +167,10 @@ struct mount_option {
 };
 
 /*
- * A mount without a place is a descriptor, O_PATH, of its root; to go on with that it has to be
- * closed by mount_close(), or attached. For prepared and child use, but for mount_make(): what is
- * prepared can be attached by a child with a mount namespace of its own. -1 with errno.
+ * A mount without a place is a descriptor (O_PATH) of its root, and the caller's. It ends with
+ * mount_close(), unless it was attached before. All but mount_make() are for prepared and child
+ * use; what is prepared can be attached by a child in a mount namespace of its own. Failures of
+ * those are -1 with errno.
  */
 
 /* A new file system of this type. attributes: MOUNT_ATTR_{RDONLY,NOSUID,NODEV,NOEXEC}. */

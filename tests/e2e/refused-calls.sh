@@ -61,7 +61,7 @@ EOF
 	done
 	echo 'FROM busybox'
 	for i in {1..8}; do echo "COPY --from=s$i /out /out$i"; done
-	echo 'RUN cat /out? | tr -d "\n"'
+	echo 'RUN cat /out? | tr -dc 0-9'
 } >"$context/Stages"
 chmod -R a+rX "$context"
 
