@@ -10,12 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -242,7 +245,7 @@ static void test_mount__child_attaches_what_was_prepared(void **state)
 		snprintf(path, sizeof(path), "%s/child", place->path);
 		good = unshare(CLONE_NEWNS) == 0 && mount_attach_at(fd, AT_FDCWD, path) == 0 &&
 		       fchdir(fd) == 0 && stat("prepared", &st) == 0 && mkdir("new", 0755) == 0;
-		strncat(path, "/new", 5);
+		snprintf(path, sizeof(path), "%s/child/new", place->path);
 		_exit(good && access(path, F_OK) == 0 && flags_of(AT_FDCWD, path) != 0 ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
