@@ -25,14 +25,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -192,10 +190,7 @@ static int become_process(const struct init_plan *plan, struct init_report *repo
 		return init_fail_os(report, "drop capabilities", NULL);
 	if (become_user(plan, report) < 0)
 		return -1;
-	if (close_range(REPORT_FD, ~0U, CLOSE_RANGE_CLOEXEC) < 0) { /* before Linux 5.11 */
-		fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC);
-		fcntl(PROC_FD, F_SETFD, FD_CLOEXEC);
-	}
+	fds_close_on_exec(REPORT_FD);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	return 0;
@@ -290,18 +285,6 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 	return 0;
 }
 
-/* One by one before Linux 5.9, and under policies that are older. */
-static void close_from(int first)
-{
-	struct rlimit limit = { .rlim_cur = 0 };
-
-	if (close_range((unsigned)first, ~0U, 0) == 0)
-		return;
-	getrlimit(RLIMIT_NOFILE, &limit);
-	for (rlim_t fd = (rlim_t)first; fd < limit.rlim_cur; fd++)
-		close((int)fd);
-}
-
 /* After pivot_root(), so that the default for stdin is the sandbox's own /dev/null. */
 static int take_stdio(const struct init_plan *plan, struct init_report *report)
 {
@@ -322,7 +305,7 @@ static int take_stdio(const struct init_plan *plan, struct init_report *report)
 		return init_fail_os(report, "set up", "the report pipe");
 	if (plan->proc_fd > PROC_FD && dup3(plan->proc_fd, PROC_FD, O_CLOEXEC) < 0)
 		return init_fail_os(report, "set up", "/proc");
-	close_from(REPORT_FD + 1 + (plan->proc_fd >= 0));
+	fds_close(REPORT_FD + 1 + (plan->proc_fd >= 0));
 	return 0;
 }
 

@@ -77,6 +77,13 @@ int limits_set(const struct sandbox_spec *spec, bool limit_processes, struct ini
  */
 pid_t clone_into(uint64_t flags, int *pidfd, int cgroup_fd, bool *ret_joined);
 
+/* --- fds.c: child: descriptors from this one on, closed now or by exec() ---------------------- */
+
+#define FDS_MAX (1 << 20) /* what the kernel allows where nobody has raised it */
+
+void fds_close(int first);
+void fds_close_on_exec(int first);
+
 /* --- cgroup.c, cgroup_step.c, cgroup_text.c -------------------------------------------------- */
 
 #define CGROUP_PREFIX "cbuild-" /* of the groups of steps */

@@ -94,9 +94,10 @@ static _Noreturn void be_program(const struct plan *plan)
 
 	init_reset_signals();
 	sigemptyset(&none);
-	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0 && fcntl(plan->ns_fd, F_SETFD, 0) == 0 &&
-	    fcntl(plan->ready_fd, F_SETFD, 0) == 0 && dup2(plan->said_fd, 1) >= 0 &&
-	    dup2(plan->said_fd, 2) >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+	fds_close_on_exec(3);
+	if (fcntl(plan->ns_fd, F_SETFD, 0) == 0 && fcntl(plan->ready_fd, F_SETFD, 0) == 0 &&
+	    dup2(plan->said_fd, 1) >= 0 && dup2(plan->said_fd, 2) >= 0 &&
+	    sigprocmask(SIG_SETMASK, &none, NULL) == 0)
 		exec_program(plan);
 	if (errno == ENOENT)
 		(void)!write(plan->ready_fd, &not_found, 1);
@@ -122,9 +123,9 @@ static _Noreturn void be_guard(const struct plan *plan, int lifeline_end)
 	if (pid == 0)
 		be_program(plan);
 	/* nothing else of this process's is kept open: locks, and pipes whose end somebody awaits */
-	if (pid < 0 || dup2(plan->lifeline_fd, 0) < 0 || dup2(pidfd, 1) < 0 ||
-	    close_range(2, ~0U, 0) < 0)
+	if (pid < 0 || dup2(plan->lifeline_fd, 0) < 0 || dup2(pidfd, 1) < 0)
 		_exit(1);
+	fds_close(2);
 	prctl(PR_SET_NAME, "cbuild-net");
 	prctl(PR_SET_DUMPABLE, 0);
 	while (poll(ends, ARRAY_SIZE(ends), -1) < 0 && errno == EINTR)

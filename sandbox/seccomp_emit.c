@@ -257,5 +257,6 @@ int seccomp_install(const struct seccomp_filter *filter)
 		return 0;
 	if (errno != ENOSYS || filter->flags)
 		return -1;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program); /* an emulator's, as valgrind */
+	/* the older way, which valgrind knows */
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
