@@ -7,11 +7,27 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+/* Each value takes up to 250 bytes of memory and as few as two of text. Commas and brackets in
+ * strings count, too: where there are that many, the text is no document of ours. */
+static bool has_too_many_values(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	if (len <= JS_VALUES_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		n += text[i] == ',' || text[i] == '[' || text[i] == '{';
+	return n > JS_VALUES_MAX;
+}
+
 int js_parse(const char *what, const char *text, size_t len, json_t **ret_value, struct err *err)
 {
 	json_error_t error;
-	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	json_t *value;
 
+	if (has_too_many_values(text, len))
+		return err_set(err, ERR_LIMIT, "%s: more than %d values", what, JS_VALUES_MAX);
+	value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	if (!value)
 		return err_set(err, ERR_INVALID, "%s: line %d column %d: %s", what, error.line,
 			       error.column, error.text);

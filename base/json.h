@@ -17,7 +17,10 @@
 
 struct err;
 
-/* `what` names the text in errors. Free with json_decref(). Fails with ERR_INVALID. */
+#define JS_VALUES_MAX (1024 * 1024)
+
+/* `what` names the text in errors. Free with json_decref(). Fails with ERR_INVALID, and ERR_LIMIT
+ * for more than JS_VALUES_MAX values. */
 int js_parse(const char *what, const char *text, size_t len, json_t **ret_value, struct err *err);
 
 /*

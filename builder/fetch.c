@@ -91,6 +91,11 @@ static int ask(const struct fetch *fetch, struct transport_file *known, struct e
 	cleanup_free char *shown = remote_redact(fetch->url);
 	struct transport_file file;
 
+	if (strcmp(shown, fetch->url))
+		return err_set(err, ERR_DENIED,
+			       "%s: the user name and password of a URL are not sent (fix: --secret "
+			       "id=HTTP_AUTH_HEADER_HOST,src=FILE with \"Basic ...\" in it)",
+			       shown);
 	if (remote_allowed(options, shown, err) < 0 ||
 	    remote_authorization(options, fetch->url, false, &authorization, err) < 0)
 		return -1;

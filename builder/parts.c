@@ -131,6 +131,8 @@ static void diff_part(const json_t *old, const json_t *new, const char *name,
 
 	if (same_values(&was, &is)) {
 		/* nothing to say */
+	} else if (!strcmp(name, "environment") && !was.n) {
+		/* the record of a shared cache, which is not told it */
 	} else if (!strcmp(name, "environment")) {
 		diff_environment(&was, &is, changes);
 	} else {
@@ -147,6 +149,7 @@ void parts_diff(const json_t *old, const json_t *new, struct changes *changes)
 {
 	const json_t *const sides[] = { new, old };
 	cleanup_strv struct strv seen = STRV_INIT;
+	size_t before = changes->n;
 
 	strv_add(&seen, "files"); /* no part of the key: key_note() */
 	for (size_t side = 0; side < ARRAY_SIZE(sides); side++) {
@@ -162,4 +165,6 @@ void parts_diff(const json_t *old, const json_t *new, struct changes *changes)
 			diff_part(old, new, name, changes);
 		}
 	}
+	if (changes->n == before && !parts_get(old, "environment") && parts_get(new, "environment"))
+		changes_add(changes, CHANGE_PART, "variables", NULL, NULL, NULL);
 }

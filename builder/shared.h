@@ -60,10 +60,10 @@ const char *shared_tag(const struct digest *key, char tag[SHARED_TAG_MAX]);
 
 /*
  * The manifest of a record. blob is its layer's, not looked at when that is empty. parts (may be
- * NULL) are left out when they make it too long. free() it.
+ * NULL) are told without the environment, and left out when they make it too long. free() it.
  */
 char *shared_format(const struct digest *key, const struct step_record *record,
-		    const struct descriptor *blob, json_t *parts);
+		    const struct descriptor *blob, const json_t *parts);
 
 /* Take it apart. ERR_CORRUPT or ERR_INVALID when it is not the record of this key, or nothing that
  * we write. */

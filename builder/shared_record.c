@@ -72,11 +72,28 @@ static char *format(const struct digest *key, const struct step_record *record,
 	return js_dump(manifest);
 }
 
+/* Without the environment: an ARG of a stage that is not in the image may hold what only those who
+ * build it are to know. */
+static json_t *parts_for_others(const json_t *parts)
+{
+	json_t *told = json_array();
+
+	for (size_t i = 0; i < json_array_size(parts); i++) {
+		json_t *part = json_array_get(parts, i);
+		const char *name = json_string_value(json_array_get(part, 0));
+
+		if (name && strcmp(name, "environment"))
+			json_array_append(told, part);
+	}
+	return told;
+}
+
 char *shared_format(const struct digest *key, const struct step_record *record,
-		    const struct descriptor *blob, json_t *parts)
+		    const struct descriptor *blob, const json_t *parts)
 {
 	cleanup_json json_t *nothing = json_array();
-	char *text = format(key, record, blob, parts ? parts : nothing);
+	cleanup_json json_t *told = parts_for_others(parts);
+	char *text = format(key, record, blob, told);
 
 	if (strlen(text) <= TAG_TEXT_MAX)
 		return text;

@@ -109,6 +109,7 @@ static void add_part(struct buf *out, const struct change *change)
 		{ "inline", "heredoc" },
 		{ "inline-content", "heredoc" },
 		{ "script", "heredoc" },
+		{ "variables", "an ARG or ENV" },
 	};
 	const char *words = change->part;
 

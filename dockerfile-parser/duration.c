@@ -77,7 +77,10 @@ int duration_parse(const char *text, int64_t *ret_ns, struct err *err)
 	}
 	do {
 		if (!read_part(&at, &total))
-			return err_set(err, ERR_INVALID, "invalid duration \"%.64s\"", text);
+			return err_set(err, ERR_INVALID,
+				       "invalid duration \"%.64s\": expected numbers with units, such "
+				       "as 30s or 1m30s",
+				       text);
 	} while (*at);
 	*ret_ns = negative ? -(int64_t)total : (int64_t)total;
 	return 0;

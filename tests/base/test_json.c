@@ -43,6 +43,28 @@ static void test_json__deep_nesting_is_an_error_not_a_crash(void **state)
 	assert_int_equal(js_parse("test", text, depth, &value, &err), -1);
 }
 
+static void test_json__many_values_are_an_error_before_they_take_memory(void **state)
+{
+	const size_t len = 8 * JS_VALUES_MAX;
+	cleanup_free char *text = xmalloc(len);
+	struct err err = ERR_INIT;
+	json_t *value;
+
+	(void)state;
+	for (size_t i = 0; i < len; i++)
+		text[i] = "{},"[i % 3];
+	text[0] = '[';
+	text[len - 1] = ']';
+	assert_int_equal(js_parse("test", text, len, &value, &err), -1);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_string_equal(err.message, "test: more than 1048576 values");
+	memset(text, ' ', len); /* long, but not many */
+	text[0] = '[';
+	text[len - 1] = ']';
+	assert_int_equal(js_parse("test", text, len, &value, &err), 0);
+	json_decref(value);
+}
+
 static void test_json__dumps_as_go(void **state)
 {
 	cleanup_json json_t *value = json_pack("{s:s, s:[i]}", "b", "<a & b>", "a", 1);
@@ -78,6 +100,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json__rejects_what_parsers_differ_on),
 		cmocka_unit_test(test_json__deep_nesting_is_an_error_not_a_crash),
+		cmocka_unit_test(test_json__many_values_are_an_error_before_they_take_memory),
 		cmocka_unit_test(test_json__dumps_as_go),
 		cmocka_unit_test(test_json__members_are_typed),
 	};

@@ -65,6 +65,18 @@ static void test_parts__the_same_is_no_change(void **state)
 	assert_changes(&changes, CHANGE_PART, "");
 }
 
+static void test_parts__a_shared_cache_is_not_told_the_environment(void **state)
+{
+	struct changes changes = diff_parts("[[\"argument\",\"a\"]]",
+					    "[[\"argument\",\"a\"],[\"environment\",\"A=1\"]]");
+
+	(void)state;
+	assert_changes(&changes, CHANGE_PART, "variables - - -");
+	changes = diff_parts("[[\"argument\",\"a\"]]",
+			     "[[\"argument\",\"b\"],[\"environment\",\"A=1\"]]");
+	assert_changes(&changes, CHANGE_PART, "argument - a b");
+}
+
 static void test_parts__the_environment_is_compared_by_name(void **state)
 {
 	struct changes changes = diff_parts("[[\"environment\",\"A=1\"],[\"environment\",\"B=2\"],"
@@ -459,6 +471,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts__the_same_is_no_change),
+		cmocka_unit_test(test_parts__a_shared_cache_is_not_told_the_environment),
 		cmocka_unit_test(test_parts__the_environment_is_compared_by_name),
 		cmocka_unit_test(test_parts__lists_show_what_differs),
 		cmocka_unit_test(test_parts__new_and_gone),

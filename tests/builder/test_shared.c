@@ -105,9 +105,25 @@ static void test_shared__parts_are_left_out_when_they_are_long(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < TAG_TEXT_MAX / 8; i++)
-		json_array_append_new(parts, json_pack("[s, s]", "environment", "A=1"));
+		json_array_append_new(parts, json_pack("[s, s]", "argument", "A=1"));
 	text = shared_format(&key, &record, &blob, parts);
 	assert_true(strlen(text) <= TAG_TEXT_MAX);
+	assert_null(strstr(text, "argument"));
+}
+
+/* An ARG of a stage that is not in the image can be a token. */
+static void test_shared__the_environment_is_nobody_elses(void **state)
+{
+	cleanup_json json_t *parts = json_pack("[[s, s], [s, s], [s, s]]", "environment",
+					       "TOKEN=canary", "argument", "make", "environment",
+					       "PATH=/bin");
+	struct step_record record = make_record();
+	cleanup_free char *text = NULL;
+
+	(void)state;
+	text = shared_format(&key, &record, &blob, parts);
+	assert_non_null(strstr(text, "make"));
+	assert_null(strstr(text, "canary"));
 	assert_null(strstr(text, "environment"));
 }
 
@@ -243,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_shared__a_record_comes_back_as_it_was),
 		cmocka_unit_test(test_shared__a_record_without_a_layer_comes_back),
 		cmocka_unit_test(test_shared__parts_are_left_out_when_they_are_long),
+		cmocka_unit_test(test_shared__the_environment_is_nobody_elses),
 		cmocka_unit_test(test_shared__a_record_of_another_key_is_refused),
 		cmocka_unit_test(test_shared__what_cannot_be_is_refused),
 		cmocka_unit_test(test_shared__what_is_no_manifest_is_refused),

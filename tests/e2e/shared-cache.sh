@@ -194,6 +194,16 @@ check 'directories that are no cache: builds' builds twelve built \
 	--cache-from "type=local,src=$scratch/gone/blobs" --cache-from "type=local,${quoted/dest/src}"
 check 'one warning each' equal 2 "$(grep -c '^warning: the cache .* is not used: ' "$scratch/built")"
 check 'local: --cache-to an image that is known' builds one built --offline --cache-to "type=local,dest=$scratch/again"
+
+# --- what an ARG of another stage was is not told
+
+mkdir "$scratch/token"
+printf '%s\n' "FROM $base AS build" 'ARG TOKEN' 'RUN echo x >/x' "FROM $base" 'COPY --from=build /x /x' \
+	>"$scratch/token/Dockerfile"
+check 'ARG: exports' on one build --build-arg TOKEN=c4nary --cache-to "type=local,dest=$scratch/told,mode=max" "$scratch/token"
+check 'ARG: its value is not in the cache' fails 1 grep -r c4nary "$scratch/told"
+check 'ARG: another machine knows the step' eval 'on twelve build --build-arg TOKEN=c4nary --cache-from "type=local,src=$scratch/told" "$scratch/token" 2>&1 | grep "(0 run, "'
+check 'ARG: and why it runs' eval 'on twelve build --explain --build-arg TOKEN=other "$scratch/token" 2>&1 | grep "EXPLAIN an ARG or ENV changed$"'
 check 'local: mode=min has the steps of the image' \
 	equal 4 "$(grep -oE 'cb1-[0-9a-f]{64}' "$scratch/again/index.json" | sort -u | wc -l)"
 
