@@ -40,6 +40,8 @@ bool owner_recorded(int fd, struct stat *stat)
 	if (sscanf(text, "%u:%u%n:%o%n", &uid, &gid, &end, &mode, &far) < 2 ||
 	    (end != len && (far != len || mode > 07777)))
 		return false;
+	if (uid == (uid_t)-1 || gid == (gid_t)-1) /* no id, and what too long a number becomes */
+		return false;
 	stat->st_uid = uid;
 	stat->st_gid = gid;
 	if (far)

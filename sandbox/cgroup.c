@@ -8,8 +8,8 @@
  * a service manager keeps the processes of one user in groups side by side. Each is tried by
  * putting a process into a new child of it, since permissions alone do not tell.
  *
- * 1. The group of a step is locked by flock() on its directory, by the supervisor and by pid 1 of
- *    the step. One that can be locked is left over: its makers were killed.
+ * 1. The group of a step is locked by flock() on its directory as long as the supervisor lives. One
+ *    that can be locked is left over: its maker was killed.
  * 2. Nothing is asked for, nothing is changed: no controller is enabled for a default.
  */
 #include "sandbox/cgroup.h"

@@ -89,6 +89,7 @@ static void kill_children(int proc_fd)
 	}
 }
 
+/* Either way all processes of the machine are gone through: not once for each that dies. */
 void reaper_end_all(int abi, int proc_fd)
 {
 	for (;;) {
@@ -100,5 +101,7 @@ void reaper_end_all(int abi, int proc_fd)
 			return; /* neither: said before the step began */
 		if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
 			return;
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
 	}
 }

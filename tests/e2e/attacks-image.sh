@@ -6,6 +6,8 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+at_end_of_test() { bare_gone; }
+
 canary=$scratch/canary
 images=$scratch/images
 secret=host-secret-$RANDOM$RANDOM
@@ -319,7 +321,6 @@ for who in root user; do
 done
 # Where nobody may have a root of his own, nothing is run; unpacked and looked into they all are.
 bare_ready || { echo "$test_name: no bare place" >&2; exit 1; }
-trap 'bare_gone; at_end' EXIT
 as="as_bare $plain_user" place=$user_home/bare
 for name in $(ls "$images"); do
 	check "no rights: $name is harmless" eval 'tried "$name" && unharmed'

@@ -590,6 +590,26 @@ static void test_native__names_that_a_layer_cannot_hold_are_refused(void **state
 	snapshot_free(snapshot);
 }
 
+/* A step may write the attribute, too. */
+static void test_native__owners_that_no_layer_can_hold_are_not_believed(void **state)
+{
+	static const char *const texts[] = { "-1:0", "0:4294967295", "99999999999999999999:0" };
+	struct box *box = *state;
+	cleanup_fd int file = -1;
+	char path[200];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/file", box->dir);
+	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_int_equal(fsetxattr(file, OWNER_XATTR, texts[i], strlen(texts[i]), 0), 0);
+		assert_false(owner_recorded(file, &st));
+	}
+	assert_int_equal(fsetxattr(file, OWNER_XATTR, "4294967294:0", 12, 0), 0);
+	assert_true(owner_recorded(file, &st));
+	assert_int_equal(st.st_uid, 4294967294);
+}
+
 static int run(void)
 {
 #define FLAT(test) cmocka_unit_test_setup_teardown(test, flat_setup, box_teardown)
@@ -610,6 +630,7 @@ static int run(void)
 		FLAT(test_native__one_copy_serves_many_steps),
 		FLAT(test_native__a_copy_with_names_outside_serves_no_other_step),
 		FLAT(test_native__recorded_owners_are_told_and_kept),
+		FLAT(test_native__owners_that_no_layer_can_hold_are_not_believed),
 		FLAT(test_native__names_that_a_layer_cannot_hold_are_refused),
 	};
 

@@ -329,6 +329,38 @@ static void test_plain__daemons_do_not_outlive_the_step(void **state)
 	assert_true(pid < 0 && errno == ECHILD);
 }
 
+#define MANY 1500
+
+static int end_many(void *arg, void *result, struct err *err)
+{
+	cleanup_fd int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)arg;
+	(void)result;
+	for (int i = 0; i < MANY; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			return err_os(err, "fork");
+		while (pid == 0)
+			pause();
+	}
+	reaper_end_all(0, proc); /* as without Landlock */
+	return 0;
+}
+
+/* To look through /proc takes milliseconds; to do so for each of them, a minute. */
+static void test_plain__many_processes_end_at_once(void **state)
+{
+	uint64_t began = clock_monotonic_ns();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	if (child_call(end_many, NULL, NULL, 0, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_true(clock_monotonic_ns() - began < UINT64_C(5000000000));
+}
+
 static void test_plain__no_fork_escapes_the_end(void **state)
 {
 	struct place *place = *state;
@@ -408,6 +440,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plain__daemons_do_not_outlive_the_step, setup,
 						teardown),
+		cmocka_unit_test(test_plain__many_processes_end_at_once),
 		cmocka_unit_test_setup_teardown(test_plain__no_fork_escapes_the_end, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_plain__all_dies_with_a_killed_caller, setup,
