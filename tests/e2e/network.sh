@@ -33,7 +33,7 @@ mount --bind "$scratch/net" /dev/net
 # The machine's interface: every kernel that can do the rest has this kind. pasta looks for a route.
 ip link set lo up && ip tuntap add outside mode tap && ip addr add $far/24 dev outside &&
 	ip link set outside up && ip route add default via 192.0.2.1 || exit 1
-echo 'nameserver 127.0.0.53' >"$scratch/resolv.conf"
+printf 'search test\nnameserver 127.0.0.53\noptions ndots:0\n' >"$scratch/resolv.conf"
 mount --bind "$scratch/resolv.conf" "$(readlink -f /etc/resolv.conf)" || exit 1
 
 nc_says() { busybox nc -w 3 "$1" 8080 </dev/null 2>/dev/null | grep -q here; }
@@ -51,6 +51,20 @@ while True:
 		sleep 0.02
 	done
 done
+
+# A nameserver as systemd-resolved is one: on loopback alone. Every name has one address.
+python3 -c '
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.53", 53))
+while True:
+    asked, who = server.recvfrom(512)
+    question = asked[12:asked.index(b"\0", 12) + 5]
+    is_a = question[-4:-2] == b"\0\1"
+    server.sendto(asked[:2] + b"\x81\x80\0\1\0" + bytes([is_a]) + b"\0\0\0\0" + question +
+                  (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + bytes([192, 0, 2, 99]) if is_a else b""), who)
+' &
+servers+=($!)
 
 cbuild_root "$scratch/root" || { echo "$test_name: no root" >&2; exit 1; }
 tar -C "$scratch/root" --exclude=./usr --exclude='./lib*' --numeric-owner -cf "$scratch/busybox.tar" .
@@ -70,6 +84,11 @@ cat >"$context/Dockerfile" <<-'EOF'
 	RUN --network=default echo second: $(reach)
 	RUN --network=none echo none: $(reach)
 	RUN grep nameserver /etc/resolv.conf; ip addr
+EOF
+cat >"$context/Names" <<-'EOF'
+	FROM busybox
+	RUN echo servers: $(sed -n 's/^nameserver //p' /etc/resolv.conf); echo options: $(grep -v nameserver /etc/resolv.conf)
+	RUN echo found: $(timeout 5 nslookup some.name.test | sed -n '/^Name/,$s/^Address[ 0-9]*: *//p' | head -n 1)
 EOF
 printf 'FROM busybox\nRUN --network=host true\n' >"$context/Wider"
 printf 'FROM busybox\nRUN echo started && sleep 60\n' >"$context/Sleeps"
@@ -137,6 +156,11 @@ for who in root user; do
 	$as "$CBUILD" --root "$own" import "$scratch/busybox.tar" busybox >/dev/null || exit 1
 	check "$who: host reaches both" says "first: $near $far \." build neither --network host
 	check "$who: none reaches nothing" says 'first: \.' build neither --network none
+	build neither --network host -f "$context/Names" >"$scratch/said"
+	check "$who, host: a nameserver on loopback is used" grep -q ' found: 192.0.2.99$' "$scratch/said"
+	check "$who, host: as the machine has it" grep -q ' servers: 127.0.0.53$' "$scratch/said"
+	build neither --network none -f "$context/Names" >"$scratch/said"
+	check "$who, none: there is none" eval 'grep " servers:$" "$scratch/said" && grep " found:$" "$scratch/said"'
 	for program in pasta slirp4netns; do
 		: >"$scratch/started" && chmod 666 "$scratch/started"
 		check "$who, $program: a build" build "$program" --network private
@@ -150,6 +174,9 @@ for who in root user; do
 		check "$who, $program: the address is always the same" grep -q 'inet 10.0.2.100/24' "$scratch/said"
 		check "$who, $program: it was started once" equal "$(wc -l <"$scratch/started")" 1
 		check "$who, $program: and is gone" none_left
+		build "$program" --network private -f "$context/Names" >"$scratch/said"
+		check "$who, $program: the deputy answers" eval 'cat "$scratch/said"; grep -q " found: 192.0.2.99$" "$scratch/said"'
+		check "$who, $program: the other lines are the machine's" grep -q ' options: search test options ndots:0$' "$scratch/said"
 		for signal in KILL TERM; do # INT is ignored by what a script runs in the background
 			check "$who, $program: it is gone after SIG$signal, too" ends_by "$signal" "$program"
 		done
