@@ -9,8 +9,10 @@
  * 2. The user namespace is entered before the first thread is made: the kernel wants it so.
  * 3. FROM is loaded in the order of the file. Then it is known which triggers a base brings, and
  *    the steps of the next stage can be numbered: numbers do not depend on who is faster.
- * 4. The first failure is the build's. It stops the others: who waits gives up, and what runs in
- *    a sandbox is killed. The errors that come of that are nobody's cause.
+ * 4. The first failure is the build's. It stops the others: who waits gives up, what runs in a
+ *    sandbox is killed, and so are helper programs; who reads, copies or unpacks sees it between
+ *    two blocks (base/cancel.h). The errors that come of that are nobody's cause. What a step has
+ *    finished is not thrown away: the digest of its layer is computed to the end.
  * 5. With threads, SIGINT and SIGTERM are blocked in all of them and read by one whose only task
  *    that is: the first ends steps gently, the second by force. When no sandbox runs, nothing needs
  *    to be ended gently: the signal does what it does to a program with one thread.
@@ -34,6 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -57,7 +60,8 @@ struct schedule {
 	/* set before there are threads, and not changed while there are */
 	bool spread;
 	struct pool *workers, *watch;
-	struct sandbox_cancel cancel;
+	struct cancel *cancel;
+	struct sandbox_cancel ends; /* of steps that run; the first is that of `cancel` */
 	int finish_fd, signal_fd;
 	sigset_t old_mask;
 	mode_t old_umask;
@@ -69,7 +73,7 @@ struct schedule *schedule_new(struct builder *builder)
 	pthread_condattr_t attributes;
 
 	schedule->builder = builder;
-	schedule->cancel = (struct sandbox_cancel){ -1, -1 };
+	schedule->ends = (struct sandbox_cancel){ -1, -1 };
 	schedule->finish_fd = schedule->signal_fd = -1;
 	pthread_mutex_init(&schedule->lock, NULL);
 	pthread_mutex_init(&schedule->opening, NULL);
@@ -84,8 +88,8 @@ void schedule_free(struct schedule *schedule)
 {
 	if (!schedule)
 		return;
-	file_close_at(&schedule->cancel.stop_fd);
-	file_close_at(&schedule->cancel.kill_fd);
+	cancel_free(schedule->cancel);
+	file_close_at(&schedule->ends.kill_fd);
 	file_close_at(&schedule->finish_fd);
 	file_close_at(&schedule->signal_fd);
 	pthread_cond_destroy(&schedule->changed);
@@ -130,9 +134,9 @@ static void stop(struct schedule *schedule, struct stage *stage, const struct er
 	schedule->stopped = true;
 	schedule->failed = stage;
 	schedule->err = *err;
-	set_event(schedule->cancel.stop_fd);
+	cancel_ask(schedule->cancel);
 	if (err->kind != ERR_CANCELLED)
-		set_event(schedule->cancel.kill_fd);
+		set_event(schedule->ends.kill_fd);
 	pthread_cond_broadcast(&schedule->changed);
 }
 
@@ -194,7 +198,7 @@ static void watch(void *arg)
 		    read(schedule->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 			continue;
 		if (got)
-			set_event(schedule->cancel.kill_fd);
+			set_event(schedule->ends.kill_fd);
 		got = (int)info.ssi_signo;
 		stop_by_signal(schedule, got);
 	}
@@ -392,10 +396,9 @@ static int open_descriptors(struct schedule *schedule, struct err *err)
 			sigaddset(&set, wanted[i]);
 	schedule->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	schedule->finish_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	schedule->cancel.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	schedule->cancel.kill_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (schedule->signal_fd < 0 || schedule->finish_fd < 0 || schedule->cancel.stop_fd < 0 ||
-	    schedule->cancel.kill_fd < 0)
+	schedule->ends.stop_fd = cancel_fd(schedule->cancel);
+	schedule->ends.kill_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (schedule->signal_fd < 0 || schedule->finish_fd < 0 || schedule->ends.kill_fd < 0)
 		return err_os(err, "watch for signals");
 	return 0;
 }
@@ -452,7 +455,7 @@ const struct sandbox_cancel *schedule_begin_sandbox(struct schedule *schedule)
 	pthread_mutex_lock(&schedule->lock);
 	schedule->sandboxes++;
 	pthread_mutex_unlock(&schedule->lock);
-	return schedule->spread ? &schedule->cancel : NULL;
+	return schedule->spread ? &schedule->ends : NULL;
 }
 
 void schedule_end_sandbox(struct schedule *schedule)
@@ -465,7 +468,12 @@ void schedule_end_sandbox(struct schedule *schedule)
 int schedule_run(struct schedule *schedule, struct stage **ret_failed, struct err *err)
 {
 	const struct plan *plan = schedule->builder->plan;
+	struct store *store = schedule->builder->options->store;
 
+	*ret_failed = NULL;
+	if (cancel_new(&schedule->cancel, err) < 0)
+		return -1;
+	store_heed(store, schedule->cancel);
 	schedule->active = 1;
 	for (size_t i = 0; i <= plan->target; i++) {
 		bool needed;
@@ -477,6 +485,7 @@ int schedule_run(struct schedule *schedule, struct stage **ret_failed, struct er
 			break;
 	}
 	gather(schedule);
+	store_heed(store, NULL);
 	*ret_failed = schedule->failed;
 	if (!schedule->stopped)
 		return 0;
