@@ -292,6 +292,7 @@ void builder_release(struct builder *builder)
 {
 	for (size_t i = 0; builder->stages && i < builder->plan->n_stages; i++) {
 		image_free(builder->stages[i].image);
+		image_free(builder->stages[i].ahead);
 		root_free(builder->stages[i].root);
 		strv_release(&builder->stages[i].env);
 		strv_release(&builder->stages[i].args);

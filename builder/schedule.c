@@ -7,8 +7,9 @@
  * 1. A stage needs only stages above it, and the lowest that is not done waits for nobody: so
  *    nobody waits for ever.
  * 2. The user namespace is entered before the first thread is made: the kernel wants it so.
- * 3. FROM is loaded in the order of the file. Then it is known which triggers a base brings, and
- *    the steps of the next stage can be numbered: numbers do not depend on who is faster.
+ * 3. FROM is done in the order of the file. Then it is known which triggers a base brings, and
+ *    the steps of the next stage can be numbered: numbers do not depend on who is faster. Who has
+ *    to wait for his turn fetches the base meanwhile (base.c), so all are fetched at once.
  * 4. The first failure is the build's. It stops the others: who waits gives up, what runs in a
  *    sandbox is killed, and so are helper programs; who reads, copies or unpacks sees it between
  *    two blocks (base/cancel.h). The errors that come of that are nobody's cause. What a step has
@@ -53,6 +54,7 @@ struct schedule {
 	pthread_cond_t changed; /* anything of the following */
 	unsigned active;	/* stages at work: begun, and not waiting */
 	unsigned sandboxes;	/* that run */
+	bool in_turn;		/* somebody numbers the steps of a stage */
 	bool stopped, finished;
 	struct stage *failed;
 	struct err err; /* when stopped */
@@ -313,23 +315,51 @@ static bool is_turn(const struct schedule *schedule, const struct stage *stage)
 {
 	const struct builder *builder = schedule->builder;
 
+	if (stage->numbered)
+		return true;
+	if (schedule->in_turn)
+		return false;
 	for (size_t i = 0; i < stage->plan->index; i++)
 		if (builder->plan->stages[i].needed && !builder->stages[i].numbered)
 			return false;
 	return true;
 }
 
-int schedule_begin_turn(struct schedule *schedule, struct stage *stage, struct err *err)
+bool schedule_must_wait(struct schedule *schedule, struct stage *stage)
+{
+	bool turn;
+
+	pthread_mutex_lock(&schedule->lock);
+	turn = is_turn(schedule, stage);
+	pthread_mutex_unlock(&schedule->lock);
+	return !turn;
+}
+
+int schedule_begin_turn(struct schedule *schedule, struct stage *stage, bool *ret_mine,
+			struct err *err)
 {
 	int status;
 
 	pthread_mutex_lock(&schedule->lock);
-	status = wait_until(schedule, is_turn, stage, err);
+	do /* while it waited for a place among the jobs, another one may have begun */
+		status = wait_until(schedule, is_turn, stage, err);
+	while (status == 0 && !is_turn(schedule, stage));
+	*ret_mine = !stage->numbered;
+	if (status == 0 && *ret_mine)
+		schedule->in_turn = true;
 	pthread_mutex_unlock(&schedule->lock);
 	return status;
 }
 
-void schedule_end_turn(struct schedule *schedule, struct stage *stage)
+void schedule_end_turn(struct schedule *schedule)
+{
+	pthread_mutex_lock(&schedule->lock);
+	schedule->in_turn = false;
+	pthread_cond_broadcast(&schedule->changed);
+	pthread_mutex_unlock(&schedule->lock);
+}
+
+void schedule_set_numbered(struct schedule *schedule, struct stage *stage)
 {
 	pthread_mutex_lock(&schedule->lock);
 	stage->numbered = true;
