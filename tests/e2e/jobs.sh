@@ -102,10 +102,11 @@ check "one image" equal "$(image_id digests8)" "$(image_id digests1)"
 check "each layer is what it is called" cbuild save -o digests.tar digests8
 unset SOURCE_DATE_EPOCH
 
-cat >context/Dockerfile.killed <<'END'
+nap=1$RANDOM$RANDOM # seconds of a sleep that nobody else does
+cat >context/Dockerfile.killed <<END
 FROM busybox
 RUN echo done >/done
-RUN echo it is running; sleep 98765
+RUN echo it is running; sleep $nap
 END
 killed()
 {
@@ -114,7 +115,7 @@ killed()
 	sleep 0.5
 	kill -KILL $!
 	wait $!
-	sed -i 's/sleep 98765/sleep 0/' context/Dockerfile.killed
+	sed -i "s/sleep $nap/sleep 0/" context/Dockerfile.killed
 	cbuild build --jobs 8 -f context/Dockerfile.killed context >said 2>&1
 }
 check "a build that is killed in a later step" killed
@@ -237,16 +238,16 @@ interrupted()
 	done
 	wait "$pid" && { echo "it succeeded"; return 1; }
 	[ $(((${EPOCHREALTIME/./} - start) / 1000)) -lt 3000 ] || { echo "it took long"; return 1; }
-	! pgrep -f 'sleep 98765' || { echo "they run on"; return 1; }
+	! pgrep -f "sleep $nap" || { echo "they run on"; return 1; }
 	cat said
 }
 
 for trap in '' "trap '' TERM;"; do
 	cat >"context/Dockerfile.long${trap:+deaf}" <<-END
 		FROM busybox AS one
-		RUN $trap echo one is running; sleep 98765
+		RUN $trap echo one is running; sleep $nap
 		FROM busybox AS two
-		RUN $trap echo two is running; sleep 98765
+		RUN $trap echo two is running; sleep $nap
 		FROM busybox
 		COPY --from=one /bin/busybox /1
 		COPY --from=two /bin/busybox /2
