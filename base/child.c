@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -95,12 +96,22 @@ void child_kill(struct child *child)
 	close(child->pipe_fd);
 }
 
-int child_call(child_function *function, void *arg, void *result, size_t result_size,
-	       struct err *err)
+int child_call_heeding(child_function *function, void *arg, const struct cancel *cancel,
+		       void *result, size_t result_size, struct err *err)
 {
 	struct child child;
 
 	if (child_start(&child, function, arg, result_size, err) < 0)
 		return -1;
+	if (cancel && cancel_await(cancel, child.pipe_fd, err) < 0) {
+		child_kill(&child);
+		return -1;
+	}
 	return child_wait(&child, result, result_size, err);
+}
+
+int child_call(child_function *function, void *arg, void *result, size_t result_size,
+	       struct err *err)
+{
+	return child_call_heeding(function, arg, NULL, result, result_size, err);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct cancel;
 struct err;
 
 /*
@@ -35,7 +36,9 @@ int child_wait(struct child *child, void *result, size_t result_size, struct err
 /* End it by force. */
 void child_kill(struct child *child);
 
-/* Start and wait. */
+/* Start and wait. When `cancel` (may be NULL) is asked, it is ended by force: ERR_CANCELLED. */
+int child_call_heeding(child_function *function, void *arg, const struct cancel *cancel,
+		       void *result, size_t result_size, struct err *err);
 int child_call(child_function *function, void *arg, void *result, size_t result_size,
 	       struct err *err);
 

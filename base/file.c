@@ -4,13 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/mem.h"
+
+#define COPY_MAX ((size_t)16 * 1024 * 1024) /* bytes of one copy_file_range() */
 
 ssize_t read_all(int fd, void *data, size_t len)
 {
@@ -300,14 +302,18 @@ failed:
 	return -1;
 }
 
-static int copy_by_blocks(int in, int out, uint64_t len, struct err *err)
+static int copy_by_blocks(int in, int out, uint64_t len, const struct cancel *cancel,
+			  struct err *err)
 {
 	const size_t size = 256 * 1024;
 	cleanup_free char *block = xmalloc(size);
 
 	while (len > 0) {
-		ssize_t got = read_all(in, block, len < size ? (size_t)len : size);
+		ssize_t got;
 
+		if (cancel_check(cancel, err) < 0)
+			return -1;
+		got = read_all(in, block, len < size ? (size_t)len : size);
 		if (got < 0)
 			return err_os(err, "read");
 		if (got == 0)
@@ -319,21 +325,24 @@ static int copy_by_blocks(int in, int out, uint64_t len, struct err *err)
 	return 0;
 }
 
-int file_copy(int in, int out, uint64_t len, struct err *err)
+int file_copy(int in, int out, uint64_t len, const struct cancel *cancel, struct err *err)
 {
 	while (len > 0) {
-		size_t want = len < SSIZE_MAX / 2 ? (size_t)len : SSIZE_MAX / 2;
-		ssize_t got = copy_file_range(in, NULL, out, NULL, want, 0);
+		size_t want = len < COPY_MAX ? (size_t)len : COPY_MAX;
+		ssize_t got;
 
+		if (cancel_check(cancel, err) < 0)
+			return -1;
+		got = copy_file_range(in, NULL, out, NULL, want, 0);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS ||
 				errno == EOPNOTSUPP || errno == EPERM || errno == EBADF))
-			return copy_by_blocks(in, out, len, err);
+			return copy_by_blocks(in, out, len, cancel, err);
 		if (got < 0)
 			return err_os(err, "copy");
 		if (got == 0) /* some file systems of the kernel's own say 0 for "not here" */
-			return copy_by_blocks(in, out, len, err);
+			return copy_by_blocks(in, out, len, cancel, err);
 		len -= (uint64_t)got;
 	}
 	return 0;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 struct buf;
+struct cancel;
 struct err;
 
 static inline void file_close_at(const int *fd)
@@ -80,8 +81,8 @@ int file_mkdirs_at(int dir_fd, const char *path, mode_t mode, struct err *err);
 int file_remove_tree_at(int dir_fd, const char *name, struct err *err);
 
 /* Copy len bytes from in's position to out's, in the kernel where it can. ERR_CORRUPT when `in`
- * ends early. */
-int file_copy(int in, int out, uint64_t len, struct err *err);
+ * ends early, ERR_CANCELLED when `cancel` (may be NULL) was asked. */
+int file_copy(int in, int out, uint64_t len, const struct cancel *cancel, struct err *err);
 
 /* 16 hexadecimal digits of randomness for temporary names. */
 #define FILE_RANDOM_MAX 17

@@ -15,6 +15,13 @@ void strv_release(struct strv *strv)
 	*strv = (struct strv)STRV_INIT;
 }
 
+void strv_wipe(struct strv *strv)
+{
+	for (size_t i = 0; i < strv->n; i++)
+		explicit_bzero(strv->v[i], strlen(strv->v[i]));
+	strv_release(strv);
+}
+
 static void add_owned(struct strv *strv, char *text)
 {
 	strv->v = grow_vector(strv->v, strv->n + 1, &strv->cap, sizeof(char *));

@@ -18,6 +18,7 @@ struct strv {
 	}
 
 void strv_release(struct strv *strv);
+void strv_wipe(struct strv *strv); /* the same for what holds a secret: zeroed first */
 void strv_add(struct strv *strv, const char *text);		 /* a copy of text */
 void strv_addn(struct strv *strv, const char *text, size_t len); /* a copy of len bytes */
 void strv_addf(struct strv *strv, const char *format, ...) __attribute__((format(printf, 2, 3)));

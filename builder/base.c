@@ -2,6 +2,10 @@
 /*
  * FROM and --from=image: local first. A name that the store has is not asked for again unless
  * --pull says so, or it is of another platform than the one wanted. A plan asks nobody.
+ *
+ * FROM is done in the order of the file, and bases are fetched at once: a stage that has to wait
+ * for its turn fetches its base meanwhile. What two bases have in common is fetched once, since the
+ * helper holds a blob's lock while it fetches it.
  */
 #include "builder/internal.h"
 
@@ -13,8 +17,17 @@
 #include "builder/schedule.h"
 #include "registry/reference.h"
 
-static int pull(struct stage *stage, const struct reference *reference, struct digest *ret_id,
-		struct err *err)
+/* The step that it is for has no number yet. */
+static void transfer_ahead(void *arg, const struct transport_event *transfer)
+{
+	struct stage *stage = arg;
+
+	if (transfer->state == TRANSPORT_NOTE)
+		builder_warn(stage->builder, "%s", transfer->text);
+}
+
+static int pull(struct stage *stage, const struct reference *reference, bool ahead,
+		struct digest *ret_id, struct err *err)
 {
 	const struct build_options *options = stage->builder->options;
 	struct transport_options transport = options->transport;
@@ -25,8 +38,8 @@ static int pull(struct stage *stage, const struct reference *reference, struct d
 	transport.lazy = !stage->builder->here_only;
 	if (remote_allowed(options, reference_familiar(reference, familiar), err) < 0)
 		return -1;
-	if (transport_pull(&transport, options->store, reference, stage_transfer, stage, &image,
-			   err) < 0)
+	if (transport_pull(&transport, options->store, reference,
+			   ahead ? transfer_ahead : stage_transfer, stage, &image, err) < 0)
 		return -1;
 	*ret_id = image.id;
 	return 0;
@@ -84,7 +97,7 @@ static int is_fresh(struct builder *builder, const struct reference *reference,
 	return 0;
 }
 
-static int find_or_pull(struct stage *stage, const struct reference *reference,
+static int find_or_pull(struct stage *stage, const struct reference *reference, bool ahead,
 			struct digest *ret_id, struct image **ret_image, struct err *err)
 {
 	struct builder *builder = stage->builder;
@@ -117,7 +130,8 @@ static int find_or_pull(struct stage *stage, const struct reference *reference,
 		(*ret_image)->platform = *platform;
 		return 0;
 	}
-	if (schedule_work(builder->schedule, err) < 0 || pull(stage, reference, ret_id, err) < 0)
+	if (schedule_work(builder->schedule, err) < 0 ||
+	    pull(stage, reference, ahead, ret_id, err) < 0)
 		return -1;
 	return image_load(store, ret_id, ret_image, err);
 }
@@ -134,23 +148,65 @@ static int not_loaded(const struct builder *builder, const struct dockerfile *do
 				"%s (did you mean the stage %s?)", why->message, near);
 }
 
-int base_load(struct stage *stage, struct range where, const char *name, struct digest *ret_id,
-	      struct image **ret_image, struct err *err)
+static int load(struct stage *stage, struct range where, const char *name, bool ahead,
+		struct digest *ret_id, struct image **ret_image, struct err *err)
 {
 	struct builder *builder = stage->builder;
 	const struct dockerfile *dockerfile = builder->dockerfile;
-	const struct platform *platform = &stage->plan->platform;
-	char want[PLATFORM_TEXT_MAX], have[PLATFORM_TEXT_MAX];
 	struct reference reference;
 	struct err why = ERR_INIT;
 
 	if (reference_parse(name, &reference, &why) < 0)
 		return dockerfile_error(dockerfile, where, ERR_INVALID, err, "%s: %s", name,
 					why.message);
-	if (find_or_pull(stage, &reference, ret_id, ret_image, &why) < 0)
+	if (find_or_pull(stage, &reference, ahead, ret_id, ret_image, &why) < 0)
 		return not_loaded(builder, dockerfile, where, name, &why, err);
+	return 0;
+}
+
+/* Whether a stage above has the same base: it is fetched once, by that. */
+static bool is_repeated(const struct stage *stage)
+{
+	const struct builder *builder = stage->builder;
+	const struct plan_stage *mine = stage->plan;
+	bool repeated = false;
+
+	schedule_lock_plan(builder->schedule);
+	for (size_t i = 0; i < mine->index && !repeated; i++) {
+		const struct plan_stage *other = &builder->plan->stages[i];
+
+		repeated = other->needed && other->base == STAGE_BASE_IMAGE &&
+			   !strcmp(other->base_image, mine->base_image);
+	}
+	schedule_unlock_plan(builder->schedule);
+	return repeated;
+}
+
+int base_fetch_ahead(struct stage *stage, struct digest *ret_id, struct image **ret_image,
+		     struct err *err)
+{
+	const struct plan_stage *plan = stage->plan;
+
+	if (plan->base != STAGE_BASE_IMAGE || is_repeated(stage))
+		return 0;
+	return load(stage, plan->from->args[0].range, plan->base_image, true, ret_id, ret_image,
+		    err);
+}
+
+int base_load(struct stage *stage, struct range where, const char *name, struct digest *ret_id,
+	      struct image **ret_image, struct err *err)
+{
+	const struct platform *platform = &stage->plan->platform;
+	char want[PLATFORM_TEXT_MAX], have[PLATFORM_TEXT_MAX];
+
+	if (stage->ahead && name == stage->plan->base_image) {
+		*ret_id = stage->ahead_id;
+		*ret_image = steal_pointer(&stage->ahead);
+	} else if (load(stage, where, name, false, ret_id, ret_image, err) < 0) {
+		return -1;
+	}
 	if (!platform_match(platform, &(*ret_image)->platform))
-		builder_warn(builder, "%s is for %s, not for %s", name,
+		builder_warn(stage->builder, "%s is for %s, not for %s", name,
 			     platform_format(&(*ret_image)->platform, have),
 			     platform_format(platform, want));
 	return 0;

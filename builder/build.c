@@ -122,13 +122,19 @@ static int check_no_cache(struct builder *builder, struct err *err)
 	return 0;
 }
 
+size_t build_dockerfile_max(const struct build_options *options)
+{
+	return options->dockerfile_max ? options->dockerfile_max : DOCKERFILE_MAX;
+}
+
 int builder_parse(struct builder *builder, struct err *err)
 {
 	const struct build_options *options = builder->options;
 
 	copy_build_args(&options->build_args, &builder->build_args);
-	if (dockerfile_parse(options->dockerfile_name, options->dockerfile_text,
-			     options->dockerfile_len, &builder->dockerfile, err) < 0)
+	if (dockerfile_parse_large(options->dockerfile_name, options->dockerfile_text,
+				   options->dockerfile_len, build_dockerfile_max(options),
+				   &builder->dockerfile, err) < 0)
 		return -1;
 	return dockerfile_check_stages(builder->dockerfile, err);
 }
@@ -292,6 +298,7 @@ void builder_release(struct builder *builder)
 {
 	for (size_t i = 0; builder->stages && i < builder->plan->n_stages; i++) {
 		image_free(builder->stages[i].image);
+		image_free(builder->stages[i].ahead);
 		root_free(builder->stages[i].root);
 		strv_release(&builder->stages[i].env);
 		strv_release(&builder->stages[i].args);

@@ -79,6 +79,7 @@ struct build_options {
 	const char *dockerfile_path; /* absolute, for `explain`; NULL: standard input */
 	const char *dockerfile_text;
 	size_t dockerfile_len;
+	size_t dockerfile_max;	 /* at most DOCKERFILE_MOST; 0: DOCKERFILE_MAX */
 	const char *ignore_name; /* ".dockerignore"; NULL when there is none */
 	const char *ignore_text;
 	size_t ignore_len;
@@ -181,6 +182,9 @@ int build_find_image(struct store *store, const char *name, struct digest *ret_i
 int build_apply_changes(struct image *image, const struct strv *changes, struct err *err);
 
 /* --- contexts --------------------------------------------------------------------------------- */
+
+/* Bytes that its Dockerfile may have. */
+size_t build_dockerfile_max(const struct build_options *options);
 
 /* What a build reads from, opened. */
 struct build_context {

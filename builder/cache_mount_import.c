@@ -3,8 +3,9 @@
  * Cache mounts out of a tar that anybody may have made.
  *  1. It is unpacked under tmp/ by a process whose root is the target, and looked through: names
  * that are scopes, in each an id and numbered directories, and nothing else.
- *  2. Only then directories are replaced, each by two renames under its lock: a step finds the old
- * one or the new one. What was there goes with the scratch directory.
+ *  2. Only then directories are replaced, each under its lock: old and new change places in one
+ * system call, or where the file system cannot do that the old one is put aside first, and back
+ * when the new one cannot take its place. What was there goes with the scratch directory.
  */
 #include "builder/cache_mount.h"
 
@@ -82,13 +83,40 @@ static int put_id(const struct import *import, const char *scope, struct err *er
 	return file_replace_at(store_fd(import->store), place, text, len, 0600, false, err);
 }
 
+/* Two renames; a crash between them leaves the step with an empty cache. */
+static int replace(struct import *import, const char *from, const char *place, struct err *err)
+{
+	cleanup_free char *old = xasprintf("old.%u", import->replaced++);
+	int scratch_dir = import->tree.scratch->dir_fd, store_dir = store_fd(import->store);
+
+	if (renameat(store_dir, place, scratch_dir, old) < 0)
+		return err_os(err, "put %s aside", place);
+	if (renameat(import->tree.dir_fd, from, store_dir, place) == 0)
+		return 0;
+	err_os(err, "put %s in its place", place);
+	if (renameat(scratch_dir, old, store_dir, place) < 0)
+		err_wrap(err, "what was there is lost (%s)", strerrordesc_np(errno));
+	return -1;
+}
+
+static int put_in_place(struct import *import, const char *from, const char *place, struct err *err)
+{
+	int from_dir = import->tree.dir_fd, store_dir = store_fd(import->store);
+
+	if (renameat2(from_dir, from, store_dir, place, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno == EINVAL)
+		return replace(import, from, place, err);
+	if (errno != ENOENT || renameat(from_dir, from, store_dir, place) < 0)
+		return err_os(err, "put %s in its place", place);
+	return 0;
+}
+
 static int put_copy(struct import *import, const char *scope, const char *copy, unsigned n,
 		    struct err *err)
 {
 	cleanup_free char *from = xasprintf("%s/%s", scope, copy);
 	cleanup_free char *place = xasprintf("mounts/%s/%s", scope, copy);
-	cleanup_free char *old = xasprintf("old.%u", import->replaced++);
-	int store_dir = store_fd(import->store);
 	char name[CACHE_LOCK_MAX];
 	cleanup_fd int lock = -1;
 
@@ -96,11 +124,7 @@ static int put_copy(struct import *import, const char *scope, const char *copy, 
 	    0)
 		return -1;
 	futimens(lock, NULL);
-	if (renameat(store_dir, place, import->tree.scratch->dir_fd, old) < 0 && errno != ENOENT)
-		return err_os(err, "replace %s", place);
-	if (renameat(import->tree.dir_fd, from, store_dir, place) < 0)
-		return err_os(err, "put %s in its place", place);
-	return 0;
+	return put_in_place(import, from, place, err);
 }
 
 static int put_scope(struct import *import, const char *scope, struct err *err)

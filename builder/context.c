@@ -137,20 +137,21 @@ static void take_tree(struct build_context *context, struct tree *tree)
 }
 
 /* Text that is the whole context. */
-static int take_dockerfile(struct build_context *context, int fd, struct err *err)
+static int take_dockerfile(const struct build_options *options, struct build_context *context,
+			   int fd, struct err *err)
 {
 	struct buf text;
 	char *block = xmalloc(BLOCK);
 	ssize_t got;
 
-	buf_init(&text, DOCKERFILE_MAX);
+	buf_init(&text, build_dockerfile_max(options));
 	while ((got = read_all(fd, block, BLOCK)) > 0 && !text.overflow)
 		buf_add(&text, block, (size_t)got);
 	free(block);
 	if (got < 0 || text.overflow) {
 		err_set(err, ERR_INVALID,
-			"%s is neither a tar archive nor a Dockerfile of at most %d bytes",
-			context->name, DOCKERFILE_MAX);
+			"%s is neither a tar archive nor a Dockerfile of at most %zu bytes",
+			context->name, text.max);
 		buf_release(&text);
 		return -1;
 	}
@@ -166,7 +167,7 @@ static int take_file(const struct build_options *options, struct build_context *
 	struct tree tree = TREE_INIT;
 
 	if (!tar_detect(fd))
-		return take_dockerfile(context, fd, err);
+		return take_dockerfile(options, context, fd, err);
 	if (tree_unpack(options->store, fd, context->name, &tree, err) < 0)
 		return -1;
 	take_tree(context, &tree);
@@ -224,7 +225,7 @@ static int open_remote(const struct build_options *options, struct build_context
 		return 0;
 	if (blob_open(options->store, &file.digest, &fd, NULL, err) < 0)
 		return -1;
-	return take_dockerfile(context, fd, err);
+	return take_dockerfile(options, context, fd, err);
 }
 
 static int open_local(const struct build_options *options, struct build_context *context,

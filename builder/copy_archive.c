@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -41,7 +42,7 @@ static int spool(struct unpacking *unpacking, struct tar_reader *reader, struct 
 	for (;;) {
 		ssize_t got = tar_reader_read(reader, block, size, err);
 
-		if (got < 0)
+		if (got < 0 || cancel_check(unpacking->cancel, err) < 0)
 			return -1;
 		if (got == 0)
 			return 0;
@@ -137,7 +138,8 @@ int archive_unpack(struct unpacking *unpacking, int fd, const char *what, const 
 	if (tar_reader_open(fd, what, 0, 0, &reader, err) < 0)
 		return -1;
 	while ((more = tar_reader_next(reader, &entry, err)) > 0)
-		if (put_member(unpacking, reader, dir, entry, err) < 0)
+		if (cancel_check(unpacking->cancel, err) < 0 ||
+		    put_member(unpacking, reader, dir, entry, err) < 0)
 			return err_wrap(err, "unpack %s", what);
 	return more;
 }

@@ -350,7 +350,7 @@ static int put_remote(struct making *making, struct store *store, const struct c
 		return unpack(making, store, fd, file->name, err);
 	if (open_scratch(making, store, err) < 0 ||
 	    put_file(making, file->name, 0600, file->mtime, &out, err) < 0 ||
-	    file_copy(fd, making->unpacking.scratch_fd, file->size, err) < 0)
+	    file_copy(fd, making->unpacking.scratch_fd, file->size, store_cancel(store), err) < 0)
 		return -1;
 	out->offset = making->unpacking.size;
 	out->size = file->size;
@@ -427,6 +427,7 @@ static int make(struct making *making, struct store *store, struct layer *ret_la
 	writing.scratch_fd = making->unpacking.scratch_fd;
 	writing.n_groups = making->copy->n_items + making->unpacking.groups;
 	writing.tar = layer_writer_tar(writer);
+	tar_writer_heed(writing.tar, store_cancel(store));
 	if (copy_write(&writing, err) < 0)
 		return -1;
 	return layer_writer_commit(writer, ret_layer, err);
@@ -479,7 +480,7 @@ int copy_make_layer(struct copy *copy, struct store *store, struct root *root,
 	cleanup_with(scratch_free) struct scratch *scratch = NULL;
 	struct making making = {
 		.copy = copy,
-		.unpacking = { .store = store, .scratch_fd = -1 },
+		.unpacking = { .cancel = store_cancel(store), .scratch_fd = -1 },
 		.dest = dest,
 		.slash = is_directory_path(copy->request.dest),
 		.chown = copy->request.chown != NULL,

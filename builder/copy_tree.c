@@ -52,7 +52,7 @@ static int make_file(const struct writing *writing, const struct out *out, struc
 	if (to < 0)
 		return err_os(err, "make /%s", out->path);
 	if (out->size && (node_open(writing->source, out->node, &from, err) < 0 ||
-			  file_copy(from, to, out->size, err) < 0 ||
+			  file_copy(from, to, out->size, writing->source->cancel, err) < 0 ||
 			  node_check(writing->source, out->node, from, err) < 0))
 		return -1;
 	return dress(out, to, err);

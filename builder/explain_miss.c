@@ -148,30 +148,26 @@ static void explain_parent(const struct stage *stage, const char *parent, struct
 
 /* --- which files ------------------------------------------------------------------------------ */
 
-/* The list of what a step selects: its text in a plan, else a blob. */
+/* What a step selects, listed in the store unless this is a plan. */
 struct listing {
-	struct buf text;
+	const struct copy *const *copies;
+	size_t n_copies;
 	bool known;
 };
 
-static void list_files(struct builder *builder, struct key *key, const struct copy *const *copies,
-		       size_t n_copies, struct listing *listing)
+static void list_files(struct builder *builder, struct key *key, struct listing *listing)
 {
 	struct err ignored = ERR_INIT;
 	char text[DIGEST_TEXT_MAX];
 	struct digest digest;
 
-	listing->known = n_copies > 0;
-	if (builder->planning) {
-		for (size_t i = 0; i < n_copies; i++)
-			if (files_format(copies[i], &listing->text, &ignored) < 0)
-				listing->known = false;
-	} else if (listing->known) {
-		listing->known = files_put(builder->options->store, copies, n_copies, &digest,
-					   &ignored) == 0;
-		if (listing->known)
-			key_note(key, "files", digest_format(&digest, text));
-	}
+	listing->known = listing->n_copies > 0;
+	if (builder->planning || !listing->known)
+		return;
+	listing->known = files_put(builder->options->store, listing->copies, listing->n_copies,
+				   &digest, &ignored) == 0;
+	if (listing->known)
+		key_note(key, "files", digest_format(&digest, text));
 }
 
 /* `content` holds what was asked as well: when that changed, the files need not have. */
@@ -190,20 +186,17 @@ static void name_files(struct builder *builder, const json_t *old, const struct 
 		       const struct listing *listing, bool other_request, struct changes *changes)
 {
 	const char *was = parts_get(old, "files"), *is = parts_get(key->parts, "files");
+	struct store *store = builder->options->store;
 	struct err ignored = ERR_INIT;
-	struct digest digest;
-	cleanup_buf struct buf text;
 	size_t before = changes->n;
 
-	buf_init(&text, FILES_MAX);
 	if (!was || !listing->known) {
 		/* what is not listed is not named */
 	} else if (builder->options->explain && is) {
-		files_diff_blobs(builder->options->store, was, is, changes, &ignored);
+		files_diff_blobs(store, was, is, changes, &ignored);
 	} else if (builder->planning) {
-		if (digest_parse(was, &digest, &ignored) == 0 &&
-		    blob_read(builder->options->store, &digest, &text, &ignored) == 0)
-			files_diff(text.data, listing->text.data, changes);
+		files_diff_copies(store, was, listing->copies, listing->n_copies, changes,
+				  &ignored);
 	} else if (is && strcmp(was, is) != 0) {
 		changes_add(changes, CHANGE_PART, "files", NULL, was, is);
 	}
@@ -358,12 +351,15 @@ static void explain(struct miss *miss, const struct digest *digest)
 void explain_miss(struct stage *stage, struct key *key, const struct digest *digest,
 		  const struct copy *const *copies, size_t n_copies)
 {
-	struct miss miss = { .builder = stage->builder, .stage = stage, .key = key };
+	struct miss miss = {
+		.builder = stage->builder,
+		.stage = stage,
+		.key = key,
+		.listing = { .copies = copies, .n_copies = n_copies },
+	};
 
-	buf_init(&miss.listing.text, FILES_MAX);
-	list_files(stage->builder, key, copies, n_copies, &miss.listing);
+	list_files(stage->builder, key, &miss.listing);
 	explain(&miss, digest);
-	buf_release(&miss.listing.text);
 }
 
 void explain_miss_from(struct stage *stage, struct key *quick, const struct digest *digest,
@@ -373,6 +369,5 @@ void explain_miss_from(struct stage *stage, struct key *quick, const struct dige
 		.builder = stage->builder, .stage = stage, .key = quick, .quick = true, .from = from
 	};
 
-	buf_init(&miss.listing.text, 0);
 	explain(&miss, digest);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -99,17 +100,6 @@ static void add_file(const struct copy *copy, size_t i, struct buf *text)
 	buf_addch(text, '\n');
 }
 
-/* Whether the lines of files alone are too long: found out before they are made. */
-static bool is_too_long(const struct copy *copy, const struct buf *text)
-{
-	size_t left = (text->max - text->len) / FILE_LINE_MIN;
-
-	for (size_t i = 0; i < copy->n_items; i++)
-		if (S_ISREG(copy_item(copy, i)->node->mode) && left-- == 0)
-			return true;
-	return false;
-}
-
 /* A file of a heredoc or URL. */
 static void add_other(const struct digest *content, const char *name, struct buf *text)
 {
@@ -120,10 +110,10 @@ static void add_other(const struct digest *content, const char *name, struct buf
 	buf_addch(text, '\n');
 }
 
-/* With a sink, text does not grow beyond a block and a line. */
-static int pass_on(struct buf *text, struct sink *sink, struct err *err)
+/* Lines gather in a block. */
+static int pass_on(struct buf *text, struct sink *sink, size_t enough, struct err *err)
 {
-	if (!sink || text->len < BLOCK_SIZE)
+	if (text->len < enough)
 		return 0;
 	if (sink_write(sink, text->data, text->len, err) < 0)
 		return -1;
@@ -131,21 +121,21 @@ static int pass_on(struct buf *text, struct sink *sink, struct err *err)
 	return 0;
 }
 
-static int add_copy(const struct copy *copy, struct buf *text, struct sink *sink, struct err *err)
+static int write_copy(const struct copy *copy, struct buf *text, struct sink *sink, struct err *err)
 {
-	for (size_t i = 0; i < copy->n_items && !text->overflow; i++) {
+	for (size_t i = 0; i < copy->n_items; i++) {
 		add_file(copy, i, text);
-		if (pass_on(text, sink, err) < 0)
+		if (pass_on(text, sink, BLOCK_SIZE, err) < 0)
 			return -1;
 	}
-	for (size_t i = 0; i < copy->request.n_inlines && !text->overflow; i++) {
+	for (size_t i = 0; i < copy->request.n_inlines; i++) {
 		const struct copy_inline *file = &copy->request.inlines[i];
 		struct digest content;
 
 		digest_of(file->content, file->len, &content);
 		add_other(&content, file->name, text);
 	}
-	for (size_t i = 0; i < copy->request.n_remotes && !text->overflow; i++)
+	for (size_t i = 0; i < copy->request.n_remotes; i++)
 		add_other(&copy->request.remotes[i].digest, copy->request.remotes[i].name, text);
 	if (text->overflow)
 		return err_set(err, ERR_LIMIT, "the list of files is larger than %zu bytes",
@@ -153,27 +143,33 @@ static int add_copy(const struct copy *copy, struct buf *text, struct sink *sink
 	return 0;
 }
 
-int files_format(const struct copy *copy, struct buf *text, struct err *err)
+/* To a blob that has no name yet. */
+static int write_all_lines(struct store *store, const struct copy *const *copies, size_t n,
+			   struct blob_writer **ret_writer, struct err *err)
 {
-	if (is_too_long(copy, text))
-		text->overflow = true;
-	return add_copy(copy, text, NULL, err);
+	cleanup_with(blob_writer_free) struct blob_writer *writer = NULL;
+	cleanup_buf struct buf text;
+
+	buf_init(&text, FILES_MAX);
+	if (blob_writer_open(store, &writer, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (write_copy(copies[i], &text, blob_writer_sink(writer), err) < 0)
+			return -1;
+	if (pass_on(&text, blob_writer_sink(writer), 0, err) < 0 ||
+	    sink_finish(blob_writer_sink(writer), err) < 0)
+		return -1;
+	*ret_writer = steal_pointer(&writer);
+	return 0;
 }
 
 int files_put(struct store *store, const struct copy *const *copies, size_t n,
 	      struct digest *ret_digest, struct err *err)
 {
 	cleanup_with(blob_writer_free) struct blob_writer *writer = NULL;
-	cleanup_buf struct buf text;
 	uint64_t size;
 
-	buf_init(&text, FILES_MAX);
-	if (blob_writer_open(store, &writer, err) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (add_copy(copies[i], &text, blob_writer_sink(writer), err) < 0)
-			return -1;
-	if (sink_write(blob_writer_sink(writer), text.data, text.len, err) < 0)
+	if (write_all_lines(store, copies, n, &writer, err) < 0)
 		return -1;
 	return blob_writer_commit(writer, NULL, ret_digest, &size, err);
 }
@@ -332,21 +328,28 @@ static void view_digest(const struct view *view, struct digest *ret_digest)
 	hasher_finish(&hasher, ret_digest);
 }
 
-static int view_open(struct store *store, const char *name, struct view *view, struct err *err)
+static int view_map(int fd, uint64_t size, struct view *view, struct err *err)
 {
-	struct digest digest, found;
-	cleanup_fd int fd = -1;
-	uint64_t size;
 	void *text;
 
-	if (digest_parse(name, &digest, err) < 0 || blob_open(store, &digest, &fd, &size, err) < 0)
-		return -1;
 	if (!size)
 		return 0;
 	text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (text == MAP_FAILED)
 		return err_os(err, "map a list of files");
 	*view = (struct view){ text, size };
+	return 0;
+}
+
+static int view_open(struct store *store, const char *name, struct view *view, struct err *err)
+{
+	struct digest digest, found;
+	cleanup_fd int fd = -1;
+	uint64_t size;
+
+	if (digest_parse(name, &digest, err) < 0 ||
+	    blob_open(store, &digest, &fd, &size, err) < 0 || view_map(fd, size, view, err) < 0)
+		return -1;
 	view_digest(view, &found);
 	if (!digest_equal(&digest, &found))
 		return err_set(err, ERR_CORRUPT, "the list of files %s is damaged", name);
@@ -425,6 +428,26 @@ int files_diff_blobs(struct store *store, const char *old, const char *new, stru
 	int status = -1;
 
 	if (view_open(store, old, &was, err) == 0 && view_open(store, new, &is, err) == 0)
+		status = diff_views(&was, &is, changes, err);
+	view_release(&was);
+	view_release(&is);
+	return status;
+}
+
+int files_diff_copies(struct store *store, const char *old, const struct copy *const *copies,
+		      size_t n, struct changes *changes, struct err *err)
+{
+	cleanup_with(blob_writer_free) struct blob_writer *writer = NULL;
+	struct view was = { 0 }, is = { 0 };
+	struct stat stat;
+	int status = -1;
+
+	if (write_all_lines(store, copies, n, &writer, err) < 0)
+		return -1;
+	if (fstat(blob_writer_fd(writer), &stat) < 0)
+		return err_os(err, "stat a list of files");
+	if (view_open(store, old, &was, err) == 0 &&
+	    view_map(blob_writer_fd(writer), (uint64_t)stat.st_size, &is, err) == 0)
 		status = diff_views(&was, &is, changes, err);
 	view_release(&was);
 	view_release(&is);

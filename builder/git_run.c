@@ -8,28 +8,42 @@
  *     and nobody sees it in a list of processes.
  *  3. A secret for the repository is configuration, too, for its origin alone; with one, no
  *     redirect is followed, which could carry it away.
- *  4. Only the protocols that a Dockerfile may name work, in submodules and redirects too; never
+ *  4. Between us and git stands a process, the guard, with a session of its own: git leaves its
+ *     helpers behind when it alone is killed. When we end, or SIGTERM is sent to it, it takes the
+ *     whole session along.
+ *  5. Only the protocols that a Dockerfile may name work, in submodules and redirects too; never
  *     a path, never a command (ext::).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "builder/internal.h"
 #include "builder/remote.h"
+#include "layers/store.h"
 
 #define WORDS_MAX 16384 /* bytes kept of what git complains */
+
+/* Ends of the guard that git itself has none of. */
+enum {
+	CANNOT_RUN = 126,
+	NOT_INSTALLED = 127,
+	KILLED = 0xc0, /* and the signal, which has six bits */
+};
 
 static const char *const kept_names[] = {
 	"PATH",	      "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy",
@@ -111,60 +125,123 @@ static void make_environment(const struct git *git, const char *authorization, s
 	strv_addf(ret_env, "GIT_CONFIG_COUNT=%zu", n);
 }
 
-static int spawn(const struct git *git, int dir_fd, const char *const *args, int out, int words,
-		 pid_t *ret_pid, struct err *err)
+/* --- the guard -------------------------------------------------------------------------------- */
+
+struct job {
+	struct strv argv, env;
+	int dir_fd, out_fd, words_fd;
+};
+
+static void end_session(int number)
 {
-	cleanup_strv struct strv argv = STRV_INIT;
-	cleanup_strv struct strv env = STRV_INIT;
-	cleanup_with(remote_forget) char *authorization = NULL;
+	(void)number;
+	kill(0, SIGKILL);
+}
+
+static pid_t start_program(const struct job *job)
+{
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
-	mode_t mask;
-	int rc;
+	pid_t pid;
 
-	if (remote_authorization(git->options, git->place->url, true, &authorization, err) < 0)
-		return -1;
-	strv_add(&argv, "git");
-	for (size_t i = 0; args[i]; i++)
-		strv_add(&argv, args[i]);
-	make_environment(git, authorization, &env);
 	sigemptyset(&none);
 	sigfillset(&all);
 	sigdelset(&all, SIGKILL);
 	sigdelset(&all, SIGSTOP);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, words, STDERR_FILENO);
-	posix_spawn_file_actions_addfchdir_np(&actions, dir_fd);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	mask = umask(022); /* files of a checkout are 0644 and 0755 */
-	rc = posix_spawnp(ret_pid, "git", &actions, &attributes, strv_argv(&argv), strv_argv(&env));
-	umask(mask);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	errno = rc;
-	if (rc == ENOENT)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "git repositories need the git program, which is not installed");
-	return rc ? err_os(err, "run git") : 0;
+	errno = posix_spawnp(&pid, "git", &actions, &attributes, strv_argv(&job->argv),
+			     strv_argv(&job->env));
+	return errno ? -1 : pid;
 }
 
-/* Read both pipes to their ends. What passes a limit is dropped; *out remembers it. */
-static int collect(int out_fd, struct buf *out, int words_fd, struct buf *words, struct err *err)
+/* The handler is there before the signal can come, and git comes after both. */
+static int prepare_guard(const struct job *job, pid_t parent)
 {
-	struct pollfd polls[2] = { { .fd = out_fd, .events = POLLIN },
-				   { .fd = words_fd, .events = POLLIN } };
+	struct sigaction action = { .sa_handler = end_session };
+	sigset_t term;
+
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	setsid();
+	umask(022); /* files of a checkout are 0644 and 0755 */
+	if (sigaction(SIGTERM, &action, NULL) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 ||
+	    sigprocmask(SIG_UNBLOCK, &term, NULL) < 0 || getppid() != parent)
+		return -1;
+	/* locks and pipes of other threads are not kept */
+	if (dup2(job->out_fd, STDOUT_FILENO) < 0 || dup2(job->words_fd, STDERR_FILENO) < 0 ||
+	    fchdir(job->dir_fd) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
+		return -1;
+	return 0;
+}
+
+static _Noreturn void be_guard(struct job *job, pid_t parent)
+{
+	int status, bad;
+	pid_t pid = prepare_guard(job, parent) < 0 ? -1 : start_program(job);
+
+	bad = errno;
+	strv_wipe(&job->env);
+	if (pid < 0)
+		_exit(bad == ENOENT ? NOT_INSTALLED : CANNOT_RUN);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : KILLED | (WTERMSIG(status) & ~KILLED));
+}
+
+static int start_guard(struct job *job, pid_t *ret_pid, struct err *err)
+{
+	pid_t parent = getpid(), pid;
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid == 0)
+		be_guard(job, parent);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0)
+		return err_os(err, "fork");
+	*ret_pid = pid;
+	return 0;
+}
+
+static int start(const struct git *git, const char *const *args, struct job *job, pid_t *ret_pid,
+		 struct err *err)
+{
+	cleanup_with(remote_forget) char *authorization = NULL;
+
+	if (remote_authorization(git->options, git->place->url, true, &authorization, err) < 0)
+		return -1;
+	strv_add(&job->argv, "git");
+	for (size_t i = 0; args[i]; i++)
+		strv_add(&job->argv, args[i]);
+	make_environment(git, authorization, &job->env);
+	return start_guard(job, ret_pid, err);
+}
+
+/* --- what it says ----------------------------------------------------------------------------- */
+
+/* Read both pipes to their ends. What passes a limit is dropped; *out remembers it. */
+static int collect(const struct cancel *cancel, int out_fd, struct buf *out, int words_fd,
+		   struct buf *words, struct err *err)
+{
+	struct pollfd polls[] = { { .fd = out_fd, .events = POLLIN },
+				  { .fd = words_fd, .events = POLLIN },
+				  { .fd = cancel_fd(cancel), .events = POLLIN } };
 	struct buf *bufs[2] = { out, words };
 	char block[4096];
 
 	while (polls[0].fd >= 0 || polls[1].fd >= 0) {
-		if (poll(polls, 2, -1) < 0 && errno != EINTR)
+		if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR)
 			return err_os(err, "wait for git");
+		if (cancel_check(cancel, err) < 0)
+			return -1;
 		for (int i = 0; i < 2; i++) {
 			ssize_t got;
 
@@ -193,44 +270,65 @@ static int complain(const struct git *git, int status, struct buf *words, struct
 	for (size_t i = 0; i < words->len; i++)
 		if ((unsigned char)words->data[i] < ' ' || words->data[i] == 0x7f)
 			words->data[i] = words->data[i] == '\n' ? ';' : '?';
-	if (WIFSIGNALED(status))
+	if (status == NOT_INSTALLED)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "git repositories need the git program, which is not installed");
+	if (status == CANNOT_RUN)
+		return err_set(err, ERR_FAILED, "%s: cannot run git", safe_url);
+	if ((status & KILLED) == KILLED)
 		return err_set(err, ERR_FAILED, "%s: git was killed by signal %d", safe_url,
-			       WTERMSIG(status));
+			       status & ~KILLED);
 	safe_words = remote_redact(words->data);
 	len = strlen(safe_words);
 	return err_set(err, ERR_FAILED, "%s: git: %s%s", safe_url, len > 1000 ? "..." : "",
 		       len ? safe_words + (len > 1000 ? len - 1000 : 0) : "failed");
 }
 
-int git_run(const struct git *git, int dir_fd, const char *const *args, struct buf *out,
-	    struct err *err)
+/* The exit status of git, or one of those above. -1 with *err when it was not waited for. */
+static int run(const struct git *git, int dir_fd, const char *const *args, struct buf *out,
+	       struct buf *words, struct err *err)
 {
 	cleanup_fd int out_in = -1, out_out = -1, words_in = -1, words_out = -1;
-	cleanup_buf struct buf words;
+	struct job job = { .argv = STRV_INIT, .env = STRV_INIT, .dir_fd = dir_fd };
 	int ends[2], status = 0, rc;
-	pid_t pid;
+	pid_t pid = -1;
 
-	buf_init(&words, WORDS_MAX);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_os(err, "make a pipe");
 	out_out = ends[0];
-	out_in = ends[1];
+	job.out_fd = out_in = ends[1];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_os(err, "make a pipe");
 	words_out = ends[0];
-	words_in = ends[1];
-	if (spawn(git, dir_fd, args, out_in, words_in, &pid, err) < 0)
+	job.words_fd = words_in = ends[1];
+	rc = start(git, args, &job, &pid, err);
+	strv_wipe(&job.env);
+	strv_release(&job.argv);
+	if (rc < 0)
 		return -1;
 	close(steal_fd(&out_in));
 	close(steal_fd(&words_in));
-	rc = collect(out_out, out, words_out, &words, err);
+	rc = collect(store_cancel(git->store), out_out, out, words_out, words, err);
 	if (rc < 0)
-		kill(pid, SIGKILL);
+		kill(pid, SIGTERM);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (rc < 0)
 		return -1;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+	return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED | WTERMSIG(status);
+}
+
+int git_run(const struct git *git, int dir_fd, const char *const *args, struct buf *out,
+	    struct err *err)
+{
+	cleanup_buf struct buf words;
+	int status;
+
+	buf_init(&words, WORDS_MAX);
+	status = run(git, dir_fd, args, out, &words, err);
+	if (status < 0)
+		return -1;
+	if (status > 0)
 		return complain(git, status, &words, err);
 	if (out && out->overflow)
 		return err_set(err, ERR_LIMIT, "git answers with more than %zu bytes", out->max);

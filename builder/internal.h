@@ -203,6 +203,8 @@ struct stage {
 	const char *no_cache; /* the option that says that nothing is looked up; NULL for none */
 	bool unknown;	      /* in a plan: what it stands on is not in the store */
 	unsigned culprit;     /* number of its first step that was no hit; 0 for none */
+	struct image *ahead;	 /* its base, when that was fetched before its turn, */
+	struct digest ahead_id;	 /* and what that is */
 	struct digest base_id;	 /* of the image that it stands on, zero for none */
 	size_t base_layers, base_history; /* what it has from there */
 	struct step_cost *costs; /* of the image's history; entries at the end may be missing */
@@ -273,6 +275,14 @@ int stage_root(struct builder *builder, struct stage *stage, struct root **ret_r
 /* Find or fetch an image for the stage's platform; its config is the caller's. */
 int base_load(struct stage *stage, struct range where, const char *name, struct digest *ret_id,
 	      struct image **ret_image, struct err *err);
+
+/*
+ * Before the stage's turn: find or fetch its base image, and say nothing of it but warnings; the
+ * caller puts it into stage->ahead, where base_load() finds it. *ret_image is NULL when there is no
+ * use in that: it has another kind of base, or one that an earlier stage has.
+ */
+int base_fetch_ahead(struct stage *stage, struct digest *ret_id, struct image **ret_image,
+		     struct err *err);
 
 /* An image that the store has under that name; *ret_remote is what it was pulled by, or zero. */
 int base_find(struct store *store, const struct reference *reference, struct digest *ret_id,

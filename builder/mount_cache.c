@@ -69,7 +69,7 @@ static int lock_cache(struct step_mounts *mounts, const struct step_mount *mount
 	builder_warn(mounts->builder,
 		     "waiting for the cache mount \"%s\", which another build uses",
 		     mount->request.id);
-	return store_lock(store, name, exclusive, false, ret_fd, err);
+	return store_wait_lock(store, name, exclusive, ret_fd, err);
 }
 
 /* The number of the directory that this step may use; its lock is the mount's then. */

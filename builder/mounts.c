@@ -311,9 +311,7 @@ void step_mounts_release(struct step_mounts *mounts)
 		release_one(&mounts->v[i]);
 	for (size_t i = 0; i < mounts->n_sandbox; i++)
 		free((char *)mounts->sandbox[i].target);
-	for (size_t i = 0; i < mounts->env.n; i++)
-		explicit_bzero(mounts->env.v[i], strlen(mounts->env.v[i]));
-	strv_release(&mounts->env);
+	strv_wipe(&mounts->env);
 	scratch_free(mounts->scratch);
 	free(mounts->sandbox);
 	free(mounts->v);

@@ -23,6 +23,7 @@
 #include "layers/entry.h"
 
 struct arena;
+struct cancel;
 struct err;
 struct ignore;
 struct stat_index;
@@ -73,10 +74,11 @@ struct node {
 };
 
 struct source {
-	pthread_mutex_t lock; /* see above */
-	struct store *store;  /* NULL for a root: it has no index */
-	char *path;	      /* of a context: absolute; of a root: what to call it */
-	int dir_fd;	      /* the caller's */
+	pthread_mutex_t lock;	     /* see above */
+	struct store *store;	     /* NULL for a root: it has no index */
+	const struct cancel *cancel; /* the store's, when it was opened */
+	char *path;		     /* of a context: absolute; of a root: what to call it */
+	int dir_fd;		     /* the caller's */
 	const struct ignore *ignore;
 	unsigned jobs;
 	bool has_ctime; /* the file system's ctime can be believed */

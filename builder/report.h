@@ -87,12 +87,10 @@ const char *parts_get(const json_t *parts, const char *name);
 #define FILES_MAX (16 * 1024 * 1024) /* bytes of lists that are compared in memory */
 
 /*
- * One line for each entry: type, mode, owner or "-", content or target or "-", the digest of its
- * other attributes or "-", path; lines in the order of the selection. ERR_LIMIT past the buf's.
+ * The lists of some copies, one after another, as a blob of the store, whatever their length. One
+ * line for each entry: type, mode, owner or "-", content or target or "-", the digest of its other
+ * attributes or "-", path; in the order of the selection.
  */
-int files_format(const struct copy *copy, struct buf *text, struct err *err);
-
-/* The lists of some copies, one after another, as a blob of the store, whatever their length. */
 int files_put(struct store *store, const struct copy *const *copies, size_t n,
 	      struct digest *ret_digest, struct err *err);
 
@@ -103,5 +101,9 @@ void files_diff(const char *old, const char *new, struct changes *changes);
  * out first: ERR_LIMIT when the rest is larger than FILES_MAX. ERR_NOT_FOUND when one is gone. */
 int files_diff_blobs(struct store *store, const char *old, const char *new, struct changes *changes,
 		     struct err *err);
+
+/* The same with the list that files_put() would make: nothing is kept. */
+int files_diff_copies(struct store *store, const char *old, const struct copy *const *copies,
+		      size_t n, struct changes *changes, struct err *err);
 
 #endif

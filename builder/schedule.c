@@ -7,10 +7,13 @@
  * 1. A stage needs only stages above it, and the lowest that is not done waits for nobody: so
  *    nobody waits for ever.
  * 2. The user namespace is entered before the first thread is made: the kernel wants it so.
- * 3. FROM is loaded in the order of the file. Then it is known which triggers a base brings, and
- *    the steps of the next stage can be numbered: numbers do not depend on who is faster.
- * 4. The first failure is the build's. It stops the others: who waits gives up, and what runs in
- *    a sandbox is killed. The errors that come of that are nobody's cause.
+ * 3. FROM is done in the order of the file. Then it is known which triggers a base brings, and
+ *    the steps of the next stage can be numbered: numbers do not depend on who is faster. Who has
+ *    to wait for his turn fetches the base meanwhile (base.c), so all are fetched at once.
+ * 4. The first failure is the build's. It stops the others: who waits gives up, what runs in a
+ *    sandbox is killed, and so are helper programs; who reads, copies or unpacks sees it between
+ *    two blocks (base/cancel.h). The errors that come of that are nobody's cause. What a step has
+ *    finished is not thrown away: the digest of its layer is computed to the end.
  * 5. With threads, SIGINT and SIGTERM are blocked in all of them and read by one whose only task
  *    that is: the first ends steps gently, the second by force. When no sandbox runs, nothing needs
  *    to be ended gently: the signal does what it does to a program with one thread.
@@ -34,6 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -50,6 +54,7 @@ struct schedule {
 	pthread_cond_t changed; /* anything of the following */
 	unsigned active;	/* stages at work: begun, and not waiting */
 	unsigned sandboxes;	/* that run */
+	bool in_turn;		/* somebody numbers the steps of a stage */
 	bool stopped, finished;
 	struct stage *failed;
 	struct err err; /* when stopped */
@@ -57,7 +62,8 @@ struct schedule {
 	/* set before there are threads, and not changed while there are */
 	bool spread;
 	struct pool *workers, *watch;
-	struct sandbox_cancel cancel;
+	struct cancel *cancel;
+	struct sandbox_cancel ends; /* of steps that run; the first is that of `cancel` */
 	int finish_fd, signal_fd;
 	sigset_t old_mask;
 	mode_t old_umask;
@@ -69,7 +75,7 @@ struct schedule *schedule_new(struct builder *builder)
 	pthread_condattr_t attributes;
 
 	schedule->builder = builder;
-	schedule->cancel = (struct sandbox_cancel){ -1, -1 };
+	schedule->ends = (struct sandbox_cancel){ -1, -1 };
 	schedule->finish_fd = schedule->signal_fd = -1;
 	pthread_mutex_init(&schedule->lock, NULL);
 	pthread_mutex_init(&schedule->opening, NULL);
@@ -84,8 +90,8 @@ void schedule_free(struct schedule *schedule)
 {
 	if (!schedule)
 		return;
-	file_close_at(&schedule->cancel.stop_fd);
-	file_close_at(&schedule->cancel.kill_fd);
+	cancel_free(schedule->cancel);
+	file_close_at(&schedule->ends.kill_fd);
 	file_close_at(&schedule->finish_fd);
 	file_close_at(&schedule->signal_fd);
 	pthread_cond_destroy(&schedule->changed);
@@ -130,9 +136,9 @@ static void stop(struct schedule *schedule, struct stage *stage, const struct er
 	schedule->stopped = true;
 	schedule->failed = stage;
 	schedule->err = *err;
-	set_event(schedule->cancel.stop_fd);
+	cancel_ask(schedule->cancel);
 	if (err->kind != ERR_CANCELLED)
-		set_event(schedule->cancel.kill_fd);
+		set_event(schedule->ends.kill_fd);
 	pthread_cond_broadcast(&schedule->changed);
 }
 
@@ -194,7 +200,7 @@ static void watch(void *arg)
 		    read(schedule->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 			continue;
 		if (got)
-			set_event(schedule->cancel.kill_fd);
+			set_event(schedule->ends.kill_fd);
 		got = (int)info.ssi_signo;
 		stop_by_signal(schedule, got);
 	}
@@ -309,23 +315,51 @@ static bool is_turn(const struct schedule *schedule, const struct stage *stage)
 {
 	const struct builder *builder = schedule->builder;
 
+	if (stage->numbered)
+		return true;
+	if (schedule->in_turn)
+		return false;
 	for (size_t i = 0; i < stage->plan->index; i++)
 		if (builder->plan->stages[i].needed && !builder->stages[i].numbered)
 			return false;
 	return true;
 }
 
-int schedule_begin_turn(struct schedule *schedule, struct stage *stage, struct err *err)
+bool schedule_must_wait(struct schedule *schedule, struct stage *stage)
+{
+	bool turn;
+
+	pthread_mutex_lock(&schedule->lock);
+	turn = is_turn(schedule, stage);
+	pthread_mutex_unlock(&schedule->lock);
+	return !turn;
+}
+
+int schedule_begin_turn(struct schedule *schedule, struct stage *stage, bool *ret_mine,
+			struct err *err)
 {
 	int status;
 
 	pthread_mutex_lock(&schedule->lock);
-	status = wait_until(schedule, is_turn, stage, err);
+	do /* while it waited for a place among the jobs, another one may have begun */
+		status = wait_until(schedule, is_turn, stage, err);
+	while (status == 0 && !is_turn(schedule, stage));
+	*ret_mine = !stage->numbered;
+	if (status == 0 && *ret_mine)
+		schedule->in_turn = true;
 	pthread_mutex_unlock(&schedule->lock);
 	return status;
 }
 
-void schedule_end_turn(struct schedule *schedule, struct stage *stage)
+void schedule_end_turn(struct schedule *schedule)
+{
+	pthread_mutex_lock(&schedule->lock);
+	schedule->in_turn = false;
+	pthread_cond_broadcast(&schedule->changed);
+	pthread_mutex_unlock(&schedule->lock);
+}
+
+void schedule_set_numbered(struct schedule *schedule, struct stage *stage)
 {
 	pthread_mutex_lock(&schedule->lock);
 	stage->numbered = true;
@@ -392,10 +426,9 @@ static int open_descriptors(struct schedule *schedule, struct err *err)
 			sigaddset(&set, wanted[i]);
 	schedule->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	schedule->finish_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	schedule->cancel.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	schedule->cancel.kill_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (schedule->signal_fd < 0 || schedule->finish_fd < 0 || schedule->cancel.stop_fd < 0 ||
-	    schedule->cancel.kill_fd < 0)
+	schedule->ends.stop_fd = cancel_fd(schedule->cancel);
+	schedule->ends.kill_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (schedule->signal_fd < 0 || schedule->finish_fd < 0 || schedule->ends.kill_fd < 0)
 		return err_os(err, "watch for signals");
 	return 0;
 }
@@ -452,7 +485,7 @@ const struct sandbox_cancel *schedule_begin_sandbox(struct schedule *schedule)
 	pthread_mutex_lock(&schedule->lock);
 	schedule->sandboxes++;
 	pthread_mutex_unlock(&schedule->lock);
-	return schedule->spread ? &schedule->cancel : NULL;
+	return schedule->spread ? &schedule->ends : NULL;
 }
 
 void schedule_end_sandbox(struct schedule *schedule)
@@ -465,7 +498,12 @@ void schedule_end_sandbox(struct schedule *schedule)
 int schedule_run(struct schedule *schedule, struct stage **ret_failed, struct err *err)
 {
 	const struct plan *plan = schedule->builder->plan;
+	struct store *store = schedule->builder->options->store;
 
+	*ret_failed = NULL;
+	if (cancel_new(&schedule->cancel, err) < 0)
+		return -1;
+	store_heed(store, schedule->cancel);
 	schedule->active = 1;
 	for (size_t i = 0; i <= plan->target; i++) {
 		bool needed;
@@ -477,6 +515,7 @@ int schedule_run(struct schedule *schedule, struct stage **ret_failed, struct er
 			break;
 	}
 	gather(schedule);
+	store_heed(store, NULL);
 	*ret_failed = schedule->failed;
 	if (!schedule->stopped)
 		return 0;

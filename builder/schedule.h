@@ -34,11 +34,19 @@ bool schedule_is_done(struct schedule *schedule, size_t index);
 
 /*
  * Wait until the stages before it have numbers for their steps (their FROM is loaded, which tells
- * how many there are). From then on nobody else numbers steps, loads bases or changes the plan, up
- * to schedule_end_turn().
+ * how many there are). From then on nobody else numbers steps or changes the plan, up to
+ * schedule_end_turn(). *ret_mine is false when somebody has numbered its steps meanwhile: then
+ * there is no turn.
  */
-int schedule_begin_turn(struct schedule *schedule, struct stage *stage, struct err *err);
-void schedule_end_turn(struct schedule *schedule, struct stage *stage);
+int schedule_begin_turn(struct schedule *schedule, struct stage *stage, bool *ret_mine,
+			struct err *err);
+void schedule_end_turn(struct schedule *schedule);
+
+/* Whether that would have to wait. */
+bool schedule_must_wait(struct schedule *schedule, struct stage *stage);
+
+/* In turn: this stage has its numbers, and knows what it stands on. */
+void schedule_set_numbered(struct schedule *schedule, struct stage *stage);
 
 /*
  * To be called by a step before it does more than look up. The first such call enters the user

@@ -70,7 +70,7 @@ char *copy_clean_path(const char *path);
 /* --- copy_archive.c --------------------------------------------------------------------------- */
 
 struct unpacking {
-	struct store *store;
+	const struct cancel *cancel; /* NULL for none */
 	struct assembly *assembly;
 	bool chown;
 	unsigned uid, gid;

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/inroot.h"
@@ -70,6 +71,7 @@ static int open_common(struct store *store, int dir_fd, const char *path, unsign
 	pthread_mutex_init(&source->lock, NULL);
 	source->path = xstrdup(path);
 	source->dir_fd = dir_fd;
+	source->cancel = store_cancel(store);
 	source->jobs = jobs ? jobs : 1;
 	source->arena = arena_new();
 	arena_spill(source->arena, store_fd(store), NODES_KEPT);
@@ -207,8 +209,8 @@ static bool is_settled(const struct node *node, int64_t began)
 	return node->ctime < began - (coarse ? YOUNG_COARSE_NS : YOUNG_NS);
 }
 
-static int hash_content(int fd, const char *path, unsigned char *block, struct node *node,
-			struct err *err)
+static int hash_content(const struct source *source, int fd, const char *path, unsigned char *block,
+			struct node *node, struct err *err)
 {
 	struct hasher hasher;
 	uint64_t total = 0;
@@ -216,8 +218,11 @@ static int hash_content(int fd, const char *path, unsigned char *block, struct n
 	hasher_init(&hasher);
 	while (total < node->size) {
 		uint64_t left = node->size - total;
-		ssize_t got = read_all(fd, block, left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE);
+		ssize_t got;
 
+		if (cancel_check(source->cancel, err) < 0)
+			return -1;
+		got = read_all(fd, block, left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE);
 		if (got < 0)
 			return err_os(err, "read %s", path);
 		if (got == 0)
@@ -249,7 +254,8 @@ static int hash_file(struct source *source, struct node *node, unsigned char *bl
 	if (xattrs_read(fd, path, &xattrs, err) < 0)
 		return -1;
 	node->xattrs = xattrs;
-	if (hash_content(fd, path, block, node, err) < 0 || node_check(source, node, fd, err) < 0) {
+	if (hash_content(source, fd, path, block, node, err) < 0 ||
+	    node_check(source, node, fd, err) < 0) {
 		node->digest = none;
 		return -1;
 	}

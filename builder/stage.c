@@ -256,10 +256,9 @@ static int take_turn(struct stage *stage, struct err *err)
 {
 	struct builder *builder = stage->builder;
 
-	if (stage->numbered)
-		return 0;
-	if (schedule_begin_turn(builder->schedule, stage, err) < 0 || number_steps(stage, err) < 0)
+	if (number_steps(stage, err) < 0)
 		return -1;
+	schedule_set_numbered(builder->schedule, stage);
 	for (size_t i = 0; i < stage->plan->index; i++) {
 		struct stage *other = &builder->stages[i];
 
@@ -270,16 +269,36 @@ static int take_turn(struct stage *stage, struct err *err)
 		schedule_unlock_plan(builder->schedule);
 		if (number_steps(other, err) < 0)
 			return -1;
-		schedule_end_turn(builder->schedule, other);
+		schedule_set_numbered(builder->schedule, other);
 		i = SIZE_MAX; /* its triggers may need what stands above it: from the beginning */
 	}
-	schedule_end_turn(builder->schedule, stage);
+	return 0;
+}
+
+static int wait_for_turn(struct stage *stage, struct err *err)
+{
+	struct schedule *schedule = stage->builder->schedule;
+	cleanup_with(image_free) struct image *image = NULL;
+	struct digest id = { 0 };
+	bool mine;
+
+	if (schedule_must_wait(schedule, stage) && base_fetch_ahead(stage, &id, &image, err) < 0)
+		return -1;
+	if (schedule_begin_turn(schedule, stage, &mine, err) < 0)
+		return -1;
+	if (!mine)
+		return 0;
+	stage->ahead_id = id;
+	stage->ahead = steal_pointer(&image);
+	if (take_turn(stage, err) < 0)
+		return -1;
+	schedule_end_turn(schedule);
 	return 0;
 }
 
 static int start(struct stage *stage, struct err *err)
 {
-	if (take_turn(stage, err) < 0)
+	if (wait_for_turn(stage, err) < 0)
 		return -1;
 	if (stage->plan->base == STAGE_BASE_STAGE) {
 		if (start_from_stage(stage, err) < 0)

@@ -76,7 +76,7 @@ static void add_with_bodies(struct run_step *step)
 	const struct instruction *instruction = step->instruction;
 	struct buf text;
 
-	buf_init(&text, DOCKERFILE_MAX * 2);
+	buf_init(&text, DOCKERFILE_MOST * 2);
 	if (instruction->n_args)
 		buf_addstr(&text, instruction->args[0].text);
 	for (size_t i = 0; i < instruction->n_heredocs; i++) {
@@ -485,7 +485,7 @@ static int look_up_or_run(struct run_step *step, struct err *err)
 			     step_mounts_copies(&step->mounts, copies));
 	if (!known && !builder->planning && run_step(step, &digest, &key, err) < 0)
 		return -1;
-	buf_init(&created_by, DOCKERFILE_MAX * 2);
+	buf_init(&created_by, DOCKERFILE_MOST * 2);
 	buf_addstr(&created_by, "RUN ");
 	stage_args_prefix(stage, &created_by);
 	for (size_t i = 0; i < step->argv.n; i++)

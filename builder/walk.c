@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/inroot.h"
@@ -304,7 +305,8 @@ int node_load(struct source *source, struct node *dir, struct err *err)
 	if (dir->loaded)
 		return 0;
 	dir->n_children = 0;
-	if (load(source, dir, node_path(NULL, dir, source->path_read), err) < 0)
+	if (cancel_check(source->cancel, err) < 0 ||
+	    load(source, dir, node_path(NULL, dir, source->path_read), err) < 0)
 		return -1;
 	dir->loaded = true;
 	return source->ignore ? hide_empty(source, dir, err) : 0;

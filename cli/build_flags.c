@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/build_flags.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,24 @@
 
 #define JOBS_MAX 1024
 
-/* --- the table -------------------------------------------------------------------------------- */
+/* --- the tables ------------------------------------------------------------------------------- */
 
-int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flags *flags,
-		      struct err *err)
+#define OPTIONS_MAX 64
+
+struct option_table {
+	struct opt opts[OPTIONS_MAX];
+	size_t n;
+};
+
+static void add(struct option_table *table, const struct opt *opts, size_t n)
+{
+	assert(table->n + n <= OPTIONS_MAX);
+	memcpy(table->opts + table->n, opts, n * sizeof(*opts));
+	table->n += n;
+}
+
+/* What is built. */
+static void add_image(struct option_table *table, struct build_flags *flags)
 {
 	const struct opt opts[] = {
 		{ "tag", 't', OPT_LIST, &flags->tags, "NAME[:TAG]",
@@ -27,6 +42,24 @@ int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flag
 		  "what FROM NAME and --from=NAME mean: a path, docker-image://, ... "
 		  "(repeatable)" },
 		{ "target", 0, OPT_STRING, &flags->target, "STAGE", "the stage to build" },
+		{ "label", 0, OPT_LIST, &flags->labels, "NAME=VALUE",
+		  "label of the image (repeatable)" },
+		{ "platform", 0, OPT_STRING, &flags->platform, "OS/ARCH", "platform to build for" },
+		{ "max-dockerfile-size", 0, OPT_STRING, &flags->dockerfile_max, "BYTES",
+		  "how large the Dockerfile may be (default: 1m)" },
+		{ "source-date-epoch", 0, OPT_STRING, &flags->epoch, "SECONDS",
+		  "times of the image (default: $SOURCE_DATE_EPOCH)" },
+		{ "rewrite-timestamp", 0, OPT_BOOL, &flags->rewrite_timestamp, NULL,
+		  "=false: the epoch leaves the times of files alone" },
+	};
+
+	add(table, opts, ARRAY_SIZE(opts));
+}
+
+/* What is used again, fetched and kept. */
+static void add_reuse(struct option_table *table, struct build_flags *flags)
+{
+	const struct opt opts[] = {
 		{ "no-cache", 0, OPT_BOOL, &flags->no_cache, NULL, "run every step" },
 		{ "no-cache-filter", 0, OPT_LIST, &flags->no_cache_filter, "STAGE",
 		  "run every step of a stage (repeatable)" },
@@ -44,9 +77,15 @@ int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flag
 		{ "sync", 0, OPT_STRING, &flags->sync, "WHEN",
 		  "write to the disk before the end: build (default), or none: leave it to the "
 		  "system" },
-		{ "label", 0, OPT_LIST, &flags->labels, "NAME=VALUE",
-		  "label of the image (repeatable)" },
-		{ "platform", 0, OPT_STRING, &flags->platform, "OS/ARCH", "platform to build for" },
+	};
+
+	add(table, opts, ARRAY_SIZE(opts));
+}
+
+/* What RUN has. */
+static void add_run(struct option_table *table, struct build_flags *flags)
+{
+	const struct opt opts[] = {
 		{ "network", 0, OPT_STRING, &flags->network, "MODE",
 		  "network of RUN: default, host, private or none" },
 		{ "isolation", 0, OPT_STRING, &flags->isolation, "MODE",
@@ -63,10 +102,15 @@ int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flag
 		  "resource limit of RUN (repeatable)" },
 		{ "shm-size", 0, OPT_STRING, &flags->grants.shm_size, "BYTES",
 		  "size of RUN's /dev/shm (default: 64m)" },
-		{ "source-date-epoch", 0, OPT_STRING, &flags->epoch, "SECONDS",
-		  "times of the image (default: $SOURCE_DATE_EPOCH)" },
-		{ "rewrite-timestamp", 0, OPT_BOOL, &flags->rewrite_timestamp, NULL,
-		  "=false: the epoch leaves the times of files alone" },
+	};
+
+	add(table, opts, ARRAY_SIZE(opts));
+}
+
+/* What RUN may use. */
+static void add_limits(struct option_table *table, struct build_flags *flags)
+{
+	const struct opt opts[] = {
 		{ "memory", 'm', OPT_STRING, &flags->limits.memory, "BYTES",
 		  "memory of each RUN, all its processes together" },
 		{ "memory-swap", 0, OPT_STRING, &flags->limits.memory_swap, "BYTES",
@@ -91,6 +135,15 @@ int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flag
 		  "time that each RUN may take, such as 90s or 1h30m" },
 		{ "security-opt", 0, OPT_LIST, &flags->limits.security, "seccomp=FILE",
 		  "system calls of RUN: a profile in docker's form, or unconfined" },
+	};
+
+	add(table, opts, ARRAY_SIZE(opts));
+}
+
+/* What is said and to whom; checks instead of a build; what scripts give to docker. */
+static void add_output(struct option_table *table, struct build_flags *flags)
+{
+	const struct opt opts[] = {
 		{ "quiet", 'q', OPT_BOOL, &flags->quiet, NULL,
 		  "print the image id and nothing else" },
 		{ "iidfile", 0, OPT_STRING, &flags->iidfile, "FILE",
@@ -112,8 +165,21 @@ int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flag
 		{ "force-rm", 0, OPT_BOOL, &flags->force_rm, NULL, NULL },
 	};
 
+	add(table, opts, ARRAY_SIZE(opts));
+}
+
+int build_flags_parse(struct cli *cli, int *argc, char **argv, struct build_flags *flags,
+		      struct err *err)
+{
+	struct option_table table = { .n = 0 };
+
 	*flags = (struct build_flags){ .tls_verify = true, .rewrite_timestamp = true };
-	return opts_parse(cli, opts, ARRAY_SIZE(opts), argc, argv, err);
+	add_image(&table, flags);
+	add_reuse(&table, flags);
+	add_run(&table, flags);
+	add_limits(&table, flags);
+	add_output(&table, flags);
+	return opts_parse(cli, table.opts, table.n, argc, argv, err);
 }
 
 /* --- one by one ------------------------------------------------------------------------------- */
@@ -260,6 +326,7 @@ int build_flags_fill(struct cli *cli, struct build_flags *flags, struct build_op
 	    parse_pull(cli, flags->pull, &options->pull, err) < 0 ||
 	    parse_sync(cli, flags->sync, &options->no_sync, err) < 0 ||
 	    parse_jobs(cli, flags->jobs, &options->jobs, err) < 0 ||
+	    cli_dockerfile_max(cli, flags->dockerfile_max, &options->dockerfile_max, err) < 0 ||
 	    parse_args(cli, &flags->build_args, &options->build_args, err) < 0 ||
 	    cli_hosts(cli, &flags->add_hosts, &flags->made.hosts, err) < 0 ||
 	    grants_parse(cli, &flags->grants, &flags->made.grants, err) < 0 ||

@@ -18,7 +18,7 @@ struct build_flags {
 	struct strv tags, build_args, labels, add_hosts, contexts, trusted;
 	struct strv no_cache_filter, cache_from, cache_to;
 	const char *file, *target, *platform, *network, *progress, *pull, *iidfile, *authfile;
-	const char *call, *format, *sync, *epoch, *isolation, *jobs;
+	const char *call, *format, *sync, *epoch, *isolation, *jobs, *dockerfile_max;
 	bool no_cache, quiet, rm, force_rm, tls_verify, check, offline, explain, rewrite_timestamp;
 	struct grant_flags grants;
 	struct limit_flags limits;

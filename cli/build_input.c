@@ -36,8 +36,8 @@ static int read_stdin(struct buf *buf, struct err *err)
 	while ((got = read_all(STDIN_FILENO, block, sizeof(block))) > 0)
 		if (buf_add(buf, block, (size_t)got) < 0)
 			return err_set(err, ERR_LIMIT,
-				       "the Dockerfile on standard input is larger than %d bytes",
-				       DOCKERFILE_MAX);
+				       "the Dockerfile on standard input is larger than %zu bytes",
+				       buf->max);
 	return got < 0 ? err_os(err, "read standard input") : 0;
 }
 
@@ -125,12 +125,21 @@ static int read_ignore(struct build_input *input, const char *file, struct err *
 	return 0;
 }
 
+static int not_read(const struct build_input *input, struct err *err)
+{
+	struct err why = *err;
+
+	if (!input->dockerfile.overflow)
+		return -1;
+	return err_set(err, why.kind, "%s (fix: --max-dockerfile-size)", why.message);
+}
+
 static int read_all_of_it(struct cli *cli, struct build_input *input, const char *context,
 			  const char *file, struct err *err)
 {
 	if (input->context->dir_fd >= 0) {
 		if (read_dockerfile(input, file, err) < 0)
-			return -1;
+			return not_read(input, err);
 		return read_ignore(input, file, err);
 	}
 	if (file)
@@ -150,6 +159,7 @@ int build_input_read(struct cli *cli, struct build_options *options, const char 
 {
 	if (!strcmp(context, "-") && file && !strcmp(file, "-"))
 		return cli_usage(cli, err, "the context and -f cannot both be standard input");
+	input->dockerfile.max = build_dockerfile_max(options);
 	if (build_context_open(options, context, STDIN_FILENO, listener, arg, &input->context,
 			       err) < 0 ||
 	    read_all_of_it(cli, input, context, file, err) < 0)

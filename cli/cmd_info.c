@@ -127,15 +127,18 @@ static int read_text(const char *path, struct buf *text, struct err *err)
 		return file_read_at(AT_FDCWD, path, text, err);
 	while ((got = read_all(STDIN_FILENO, block, sizeof(block))) > 0)
 		if (buf_add(text, block, (size_t)got) < 0)
-			return err_set(err, ERR_LIMIT, "larger than %d bytes", DOCKERFILE_MAX);
+			return err_set(err, ERR_LIMIT, "larger than %zu bytes", text->max);
 	return got < 0 ? err_os(err, "read standard input") : 0;
 }
 
 int cmd_parse(struct cli *cli, int argc, char **argv, struct err *err)
 {
+	const char *max = NULL;
 	bool as_json = false;
 	const struct opt opts[] = {
 		{ "json", 0, OPT_BOOL, &as_json, NULL, "as JSON (the one form there is)" },
+		{ "max-dockerfile-size", 0, OPT_STRING, &max, "BYTES",
+		  "how large the file may be (default: 1m)" },
 	};
 	struct dockerfile *dockerfile;
 	cleanup_free char *out = NULL;
@@ -147,9 +150,11 @@ int cmd_parse(struct cli *cli, int argc, char **argv, struct err *err)
 		return -1;
 	if (!as_json)
 		return cli_usage(cli, err, "parse needs --json");
+	if (cli_dockerfile_max(cli, max, &text.max, err) < 0)
+		return -1;
 	if (read_text(argv[1], &text, err) < 0 ||
-	    dockerfile_parse(strcmp(argv[1], "-") ? argv[1] : "Dockerfile", text.data, text.len,
-			     &dockerfile, err) < 0)
+	    dockerfile_parse_large(strcmp(argv[1], "-") ? argv[1] : "Dockerfile", text.data,
+				   text.len, text.max, &dockerfile, err) < 0)
 		return -1;
 	tree = dockerfile_to_json(dockerfile);
 	dockerfile_free(dockerfile);

@@ -7,7 +7,9 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "cli/internal.h"
+#include "dockerfile-parser/dockerfile.h"
 #include "registry/reference.h"
 
 int cli_name(struct cli *cli, const char *text, struct strv *ret_names, struct err *err)
@@ -116,4 +118,17 @@ int cli_write_file(struct cli *cli, const char *output, const char *instead, cli
 		return write_whole(output, writer, arg, err);
 	fd = open(output, O_WRONLY | O_CLOEXEC);
 	return fd < 0 ? err_os(err, "open %s", output) : writer(arg, fd, err);
+}
+
+int cli_dockerfile_max(struct cli *cli, const char *text, size_t *ret_max, struct err *err)
+{
+	uint64_t max = DOCKERFILE_MAX;
+
+	if (text && (size_parse(text, &max) < 0 || !max || max > DOCKERFILE_MOST))
+		return cli_usage(
+			cli, err,
+			"--max-dockerfile-size: expected a size of at most %dm, got \"%s\"",
+			DOCKERFILE_MOST >> 20, text);
+	*ret_max = (size_t)max;
+	return 0;
 }

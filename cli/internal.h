@@ -277,6 +277,9 @@ typedef int cli_writer(void *arg, int fd, struct err *err);
 int cli_write_file(struct cli *cli, const char *output, const char *instead, cli_writer *writer,
 		   void *arg, struct err *err);
 
+/* --max-dockerfile-size; NULL is DOCKERFILE_MAX. */
+int cli_dockerfile_max(struct cli *cli, const char *text, size_t *ret_max, struct err *err);
+
 /* host, none, private or default. */
 int cli_network(struct cli *cli, const char *text, enum sandbox_network *ret_network,
 		struct err *err);

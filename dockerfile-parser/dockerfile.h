@@ -16,7 +16,8 @@ struct arena;
 struct err;
 struct json_t;
 
-#define DOCKERFILE_MAX (1024 * 1024)	  /* bytes of a Dockerfile */
+#define DOCKERFILE_MAX (1024 * 1024)	  /* bytes of a Dockerfile, unless told, */
+#define DOCKERFILE_MOST (64 * 1024 * 1024) /* and the most that can be told */
 #define DOCKERFILE_LINE_MAX 65535	  /* bytes of one physical line */
 #define DOCKERFILE_EXPANSION_MAX (1 << 20) /* bytes of one expanded word */
 #define DOCKERFILE_STAGES_MAX 10000
@@ -145,6 +146,10 @@ struct dockerfile {
  */
 int dockerfile_parse(const char *name, const char *text, size_t len,
 		     struct dockerfile **ret_dockerfile, struct err *err);
+
+/* The same with another limit than DOCKERFILE_MAX; at most DOCKERFILE_MOST. */
+int dockerfile_parse_large(const char *name, const char *text, size_t len, size_t max,
+			   struct dockerfile **ret_dockerfile, struct err *err);
 void dockerfile_free(struct dockerfile *dockerfile);
 
 /* Refuse a file with no stage, or with something other than ARG before the first. */

@@ -258,7 +258,7 @@ static bool read_elements(const struct dockerfile *file, const struct logical_li
 	cleanup_buf struct buf value;
 	size_t cap = 0;
 
-	buf_init(&value, DOCKERFILE_MAX);
+	buf_init(&value, DOCKERFILE_MOST);
 	if (!take(reader, '['))
 		return false;
 	skip_blanks(reader);

@@ -130,7 +130,7 @@ int flags_parse(const struct dockerfile *file, const struct logical_line *line, 
 	cleanup_buf struct buf word;
 	size_t cap = 0;
 
-	buf_init(&word, DOCKERFILE_MAX);
+	buf_init(&word, DOCKERFILE_MOST);
 	for (;;) {
 		struct span span = { blanks_skip(line->text, rest->start, rest->end), rest->end };
 

@@ -85,7 +85,7 @@ struct lexer {
 
 /* Check the limits, split text into file->lines and get ready for lexer_next(). */
 int lexer_init(struct lexer *lexer, struct dockerfile *file, const char *text, size_t len,
-	       struct err *err);
+	       size_t max, struct err *err);
 
 /* The next logical line, in the file's arena. Returns 1, 0 at the end, -1 for an error. */
 int lexer_next(struct lexer *lexer, struct logical_line *ret_line, struct err *err);

@@ -16,7 +16,7 @@ static json_t *replace_bad(const char *text, size_t len)
 	cleanup_buf struct buf clean;
 	size_t width;
 
-	buf_init(&clean, 3 * (size_t)DOCKERFILE_MAX);
+	buf_init(&clean, 3 * (size_t)DOCKERFILE_MOST);
 	for (size_t i = 0; i < len; i += width) {
 		uint32_t rune = rune_decode(text + i, len - i, &width);
 

@@ -72,11 +72,10 @@ static int split_lines(struct dockerfile *file, const char *text, size_t len, st
 }
 
 int lexer_init(struct lexer *lexer, struct dockerfile *file, const char *text, size_t len,
-	       struct err *err)
+	       size_t max, struct err *err)
 {
-	if (len > DOCKERFILE_MAX)
-		return err_set(err, ERR_LIMIT, "%s: larger than %d bytes", file->name,
-			       DOCKERFILE_MAX);
+	if (len > max)
+		return err_set(err, ERR_LIMIT, "%s: larger than %zu bytes", file->name, max);
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
 		text += 3;
 		len -= 3;
@@ -265,7 +264,7 @@ static void join_lines(struct lexer *lexer, const struct physical *physical, siz
 		line->len = len;
 		return;
 	}
-	buf_init(&joined.text, DOCKERFILE_MAX); /* the whole file fits */
+	buf_init(&joined.text, DOCKERFILE_MOST); /* the whole file fits */
 	joined_add(lexer, &joined, physical->text + start, len, start);
 	join_rest(lexer, &joined);
 	line->segments = joined.segments;

@@ -260,7 +260,7 @@ static void append_bodies(const struct dockerfile *file, struct instruction *ins
 {
 	cleanup_buf struct buf text;
 
-	buf_init(&text, 2 * DOCKERFILE_MAX); /* no more than the file holds, and terminators */
+	buf_init(&text, 2 * DOCKERFILE_MOST); /* no more than the file holds, and terminators */
 	buf_addstr(&text, instruction->text);
 	for (size_t i = 0; i < instruction->n_heredocs; i++) {
 		buf_addch(&text, '\n');
@@ -388,20 +388,26 @@ static void init_file(struct dockerfile *file, struct arena *arena, const char *
 
 DEFINE_CLEANUP(struct dockerfile *, dockerfile_free)
 
-int dockerfile_parse(const char *name, const char *text, size_t len,
-		     struct dockerfile **ret_dockerfile, struct err *err)
+int dockerfile_parse_large(const char *name, const char *text, size_t len, size_t max,
+			   struct dockerfile **ret_dockerfile, struct err *err)
 {
 	struct arena *arena = arena_new();
 	cleanup_with(dockerfile_free) struct dockerfile *file = arena_alloc(arena, sizeof(*file));
 	struct lexer lexer;
 
 	init_file(file, arena, name);
-	if (lexer_init(&lexer, file, text, len, err) < 0)
+	if (lexer_init(&lexer, file, text, len, max, err) < 0)
 		return -1;
 	if (parse_file(&lexer, err) < 0)
 		return -1;
 	*ret_dockerfile = steal_pointer(&file);
 	return 0;
+}
+
+int dockerfile_parse(const char *name, const char *text, size_t len,
+		     struct dockerfile **ret_dockerfile, struct err *err)
+{
+	return dockerfile_parse_large(name, text, len, DOCKERFILE_MAX, ret_dockerfile, err);
 }
 
 void dockerfile_free(struct dockerfile *dockerfile)
@@ -421,7 +427,7 @@ int dockerfile_parse_trigger(struct dockerfile *dockerfile, const char *text,
 	struct lexer lexer;
 
 	init_file(&file, dockerfile->arena, "ONBUILD trigger");
-	if (lexer_init(&lexer, &file, text, strlen(text), err) < 0 || parse_file(&lexer, err) < 0)
+	if (lexer_init(&lexer, &file, text, strlen(text), DOCKERFILE_MAX, err) < 0 || parse_file(&lexer, err) < 0)
 		return -1;
 	found = file.instructions;
 	instruction = arena_alloc(dockerfile->arena, sizeof(*instruction));

@@ -16,6 +16,7 @@
 
 #include "base/digest.h"
 
+struct cancel;
 struct err;
 struct sink;
 
@@ -82,6 +83,9 @@ int entry_check_path(const char *path, struct err *err);
 struct tar_writer;
 
 struct tar_writer *tar_writer_new(struct sink *sink); /* the sink stays the caller's */
+
+/* From now on it fails with ERR_CANCELLED once that was asked. NULL: for nobody. */
+void tar_writer_heed(struct tar_writer *writer, const struct cancel *cancel);
 void tar_writer_free(struct tar_writer *writer);
 
 /*

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "layers/internal.h"
@@ -31,6 +32,7 @@ struct copying {
 	const struct path_set *implied;
 	int root_fd;
 	enum owner_record record;
+	const struct cancel *cancel;
 	int dir_fd; /* the copy of the directory that the walk is in */
 	struct timespec *times; /* of the directories on the way, to be restored */
 	size_t depth, cap;
@@ -77,7 +79,7 @@ static int copy_file(struct copying *copying, const struct walk_item *item, int 
 	if (to < 0)
 		return err_os(err, "create /%s", item->path);
 	if (ioctl(to, FICLONE, from) < 0 &&
-	    file_copy(from, to, (uint64_t)item->stat.st_size, err) < 0)
+	    file_copy(from, to, (uint64_t)item->stat.st_size, copying->cancel, err) < 0)
 		return err_wrap(err, "copy /%s", item->path);
 	if (copy_attributes(copying, item, entry, to, err) < 0)
 		return -1;
@@ -198,6 +200,8 @@ static int copy_items(struct copying *copying, struct err *err)
 	int more, bad = 0;
 
 	while (!bad && (more = walk_next(copying->walk, &item, err)) > 0) {
+		if (cancel_check(copying->cancel, err) < 0)
+			return -1;
 		switch (item.kind) {
 		case WALK_DIRECTORY:
 			bad = enter_directory(copying, &item, err);
@@ -222,6 +226,7 @@ static int copy_layer(struct root *root, size_t layer, int root_fd, struct err *
 	struct copying copying = {
 		.root_fd = root_fd,
 		.record = store_owner_record(store),
+		.cancel = store_cancel(store),
 		.dir_fd = -1,
 	};
 	cleanup_fd int tree_fd = root_open_in(root, layer, "", err);

@@ -5,6 +5,7 @@
  *     do the work. XX is the first byte of the diff_id: lock files stay for ever, so their names
  *     are few, and two layers that share one are unpacked one after the other.
  *  2. Nobody waits for such a lock while holding one, so nobody waits for ever.
+ *  3. After a failure the others are ended: their trees have no names, and go with the scratch.
  */
 #include "layers/layer.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/child.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -47,7 +49,8 @@ static int lock_tree(struct work *work, bool wait, bool *ret_taken, struct err *
 	char name[16];
 
 	snprintf(name, sizeof(name), "tree-%02x", work->diff_id->bytes[0]);
-	if (store_lock(work->store, name, true, !wait, &work->lock_fd, err) < 0)
+	if (wait ? store_wait_lock(work->store, name, true, &work->lock_fd, err) < 0
+		 : store_lock(work->store, name, true, true, &work->lock_fd, err) < 0)
 		return -1;
 	*ret_taken = work->lock_fd < 0;
 	return 0;
@@ -112,25 +115,29 @@ static int finish(struct work *work, struct err *err)
 	return tree_publish(work->store, dir, work->diff_id, err);
 }
 
-/* The first of the running ones that has something to say. */
-static struct work *wait_for_one(struct work *works, size_t n)
+/* The first of the running ones (there is one) that has something to say. */
+static int wait_for_one(struct work *works, size_t n, struct work **ret_work, struct err *err)
 {
-	cleanup_free struct pollfd *polls = xcalloc(n, sizeof(*polls));
+	cleanup_free struct pollfd *polls = xcalloc(n + 1, sizeof(*polls));
+	const struct cancel *cancel = store_cancel(works[0].store);
 
 	for (size_t i = 0; i < n; i++)
 		polls[i] = (struct pollfd){
 			.fd = works[i].running ? works[i].child.pipe_fd : -1,
 			.events = POLLIN,
 		};
-	while (poll(polls, n, -1) < 0 && errno == EINTR)
-		;
-	for (size_t i = 0; i < n; i++)
-		if (works[i].running && polls[i].revents)
-			return &works[i];
-	for (size_t i = 0; i < n; i++)
-		if (works[i].running)
-			return &works[i];
-	return NULL;
+	polls[n] = (struct pollfd){ .fd = cancel_fd(cancel), .events = POLLIN };
+	for (;;) {
+		if (poll(polls, n + 1, -1) < 0 && errno != EINTR)
+			return err_os(err, "wait for layers");
+		if (cancel_check(cancel, err) < 0)
+			return -1;
+		for (size_t i = 0; i < n; i++)
+			if (works[i].running && polls[i].revents) {
+				*ret_work = &works[i];
+				return 0;
+			}
+	}
 }
 
 struct crew {
@@ -170,9 +177,12 @@ static int begin(struct crew *crew, struct work *work, bool wait, struct err *er
 
 static int end_one(struct crew *crew, struct err *err)
 {
-	struct work *work = wait_for_one(crew->works, crew->n);
-	int bad = finish(work, err);
+	struct work *work = NULL;
+	int bad;
 
+	if (wait_for_one(crew->works, crew->n, &work, err) < 0)
+		return -1;
+	bad = finish(work, err);
 	crew->running--;
 	work_release(work);
 	if (!bad)
@@ -230,10 +240,8 @@ int layer_require_trees(struct store *store, const struct digest *diff_ids, size
 	}
 	bad = run_crew(&crew, jobs ? jobs : 1, err);
 	for (size_t i = 0; i < crew.n; i++) {
-		struct err ignored = ERR_INIT;
-
 		if (crew.works[i].running)
-			finish(&crew.works[i], &ignored);
+			child_kill(&crew.works[i].child);
 		work_release(&crew.works[i]);
 	}
 	free(crew.works);

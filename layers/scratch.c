@@ -17,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -24,6 +25,7 @@
 #include "layers/store.h"
 
 #define LOCK_SUFFIX ".lock"
+#define LOOK_MAX_MS 32 /* between two looks at a lock */
 
 static int lock_fd(int fd, int how)
 {
@@ -198,6 +200,23 @@ int store_lock(struct store *store, const char *name, bool exclusive, bool try, 
 	}
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+/* Nobody who waits in flock() can be told of anything else: with a store that heeds, it is asked
+ * again and again. */
+int store_wait_lock(struct store *store, const char *name, bool exclusive, int *ret_fd,
+		    struct err *err)
+{
+	const struct cancel *cancel = store_cancel(store);
+
+	for (unsigned ms = 1;; ms = ms < LOOK_MAX_MS ? 2 * ms : LOOK_MAX_MS) {
+		if (store_lock(store, name, exclusive, cancel != NULL, ret_fd, err) < 0)
+			return -1;
+		if (*ret_fd >= 0)
+			return 0;
+		if (cancel_pause(cancel, ms, err) < 0)
+			return -1;
+	}
 }
 
 /* One byte of the file stands for the key: its first bits are the byte's place. */

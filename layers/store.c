@@ -45,6 +45,7 @@ struct store {
 	bool flat_trees;
 	bool is_roots; /* it was opened by him, maybe the root of a container */
 	enum owner_record owners;
+	const struct cancel *cancel;
 };
 
 int store_fd(const struct store *store)
@@ -95,6 +96,16 @@ void store_limit_layers(struct store *store, uint64_t max_bytes)
 uint64_t store_layer_max(const struct store *store)
 {
 	return store->layer_max;
+}
+
+void store_heed(struct store *store, const struct cancel *cancel)
+{
+	store->cancel = cancel;
+}
+
+const struct cancel *store_cancel(const struct store *store)
+{
+	return store->cancel;
 }
 
 void store_free(struct store *store)

@@ -35,6 +35,7 @@
 #include "base/mem.h"
 
 struct buf;
+struct cancel;
 struct digest;
 struct err;
 struct sink;
@@ -78,6 +79,15 @@ const char *store_path(const struct store *store); /* absolute, for messages */
 /* No layer that comes from outside may unpack to more bytes than this; 0, as at first: any may. */
 void store_limit_layers(struct store *store, uint64_t max_bytes);
 uint64_t store_layer_max(const struct store *store);
+
+/*
+ * From now on work with this store that may take long (unpacking, copying, waiting for somebody
+ * else's lock, the helper program of registry/) ends with ERR_CANCELLED once `cancel` was asked,
+ * which stays the caller's; NULL, as at first: it goes on to its end. Nothing else ends: what a
+ * step has finished is kept.
+ */
+void store_heed(struct store *store, const struct cancel *cancel);
+const struct cancel *store_cancel(const struct store *store);
 
 /*
  * Make everything written so far survive a power cut: one syncfs(). An error is remembered: a
@@ -176,6 +186,10 @@ int store_sweep(struct store *store, struct err *err);
  */
 int store_lock(struct store *store, const char *name, bool exclusive, bool try, int *ret_fd,
 	       struct err *err);
+
+/* store_lock() that waits, for as long as the store is not told to give up (store_heed()). */
+int store_wait_lock(struct store *store, const char *name, bool exclusive, int *ret_fd,
+		    struct err *err);
 
 /* An exclusive lock of one key, without waiting, among all that are taken from locks/<name>: as
  * many as one likes in one file. *ret_fd is -1 when somebody, maybe another thread, has it. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/sink.h"
@@ -32,6 +33,7 @@
 
 struct tar_writer {
 	struct sink *sink;
+	const struct cancel *cancel;
 	unsigned char *block;
 	size_t used;   /* bytes of it */
 	uint64_t left; /* content still due for the current file */
@@ -53,6 +55,11 @@ struct tar_writer *tar_writer_new(struct sink *sink)
 	return writer;
 }
 
+void tar_writer_heed(struct tar_writer *writer, const struct cancel *cancel)
+{
+	writer->cancel = cancel;
+}
+
 void tar_writer_free(struct tar_writer *writer)
 {
 	if (!writer)
@@ -68,6 +75,8 @@ static int flush(struct tar_writer *writer, struct err *err)
 	size_t used = writer->used;
 
 	writer->used = 0;
+	if (cancel_check(writer->cancel, err) < 0)
+		return -1;
 	return used ? sink_write(writer->sink, writer->block, used, err) : 0;
 }
 

@@ -32,5 +32,5 @@ int tar_unpack(struct store *store, int fd, const char *what, int dir_fd, struct
 	if (fstat(fd, &st) < 0)
 		return err_os(err, "stat %s", what);
 	unpack.max_bytes = unpack_limit((uint64_t)st.st_size);
-	return child_call(unpack_run, &unpack, &none, 0, err);
+	return child_call_heeding(unpack_run, &unpack, store_cancel(store), &none, 0, err);
 }

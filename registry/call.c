@@ -4,7 +4,8 @@
 /*
  * The near end of registry/protocol.h: start the helper, hand it the request, pass its events
  * on, take its result. The helper is not trusted with more than that: its lines are bounded, and
- * one that dies or talks nonsense is an error like any other.
+ * one that dies or talks nonsense is an error like any other. When the store is told to give up,
+ * the helper is killed: what it has not finished has no name yet.
  */
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -26,7 +28,8 @@
 
 struct helper {
 	pid_t pid;
-	int in, out;	 /* its stdin and stdout */
+	int in, out; /* its stdin and stdout */
+	const struct cancel *cancel;
 	struct buf line; /* bytes read and not yet used */
 };
 
@@ -120,6 +123,7 @@ static int send_request(struct helper *helper, const json_t *request, struct err
 		if (n < 0 && errno != EINTR)
 			return err_os(err, "write to cbuild-registry");
 	}
+	explicit_bzero(text, len); /* it may hold an Authorization */
 	close(steal_fd(&helper->in));
 	return 0;
 }
@@ -147,8 +151,11 @@ static int read_line(struct helper *helper, json_t **ret_line, struct err *err)
 	size_t used;
 
 	while ((newline = memchr(line->data, '\n', line->len)) == NULL) {
-		ssize_t n = read(helper->out, block, sizeof(block));
+		ssize_t n;
 
+		if (cancel_await(helper->cancel, helper->out, err) < 0)
+			return -1;
+		n = read(helper->out, block, sizeof(block));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -236,7 +243,7 @@ int helper_call(const struct transport_options *options, const struct store *sto
 		const json_t *request, transport_listener *listener, void *arg, json_t **ret_result,
 		struct err *err)
 {
-	struct helper helper = { .in = -1, .out = -1 };
+	struct helper helper = { .in = -1, .out = -1, .cancel = store_cancel(store) };
 	int rc;
 
 	buf_init(&helper.line, PROTOCOL_LINE_MAX);

@@ -142,7 +142,7 @@ static int put_layer(const struct layout *layout, const struct descriptor *blob,
 	if (blob_open(layout->store, &blob->digest, &in, &size, err) < 0 ||
 	    file_draft_open(layout->blobs_fd, hex, 0644, &draft, err) < 0)
 		return -1;
-	if (file_copy(in, draft.fd, size, err) < 0) {
+	if (file_copy(in, draft.fd, size, store_cancel(layout->store), err) < 0) {
 		file_draft_release(&draft);
 		return -1;
 	}

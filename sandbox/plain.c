@@ -257,7 +257,7 @@ static int copy_bound(const struct sandbox_mount *mount, int to, struct err *err
 			       "%s: a directory cannot be mounted with --isolation=chroot",
 			       mount->target);
 	from = open(path, O_RDONLY | O_CLOEXEC);
-	if (from < 0 || file_copy(from, to, (uint64_t)st.st_size, err) < 0)
+	if (from < 0 || file_copy(from, to, (uint64_t)st.st_size, NULL, err) < 0)
 		return err_os(err, "copy what is mounted on %s", mount->target);
 	if (fchown(to, st.st_uid, st.st_gid) < 0 || fchmod(to, st.st_mode & 0777) < 0)
 		return err_os(err, "set owner and mode of %s", mount->target);

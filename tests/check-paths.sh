@@ -20,7 +20,7 @@ base/landlock.c: open: host: / of the sandbox
 base/file.c: fchmodat mkdirat openat renameat unlinkat: own; trees are removed by name
 base/inroot.c: fstatat mkdirat openat: this is the module: fstatat of an open file; name
 builder/cache_mount.c: fstatat mkdirat openat: own: mounts/ of the store, by scopes; an unpacked archive, where names are proved to be directories
-builder/cache_mount_import.c: fstatat mkdirat renameat: own: as cache_mount.c
+builder/cache_mount_import.c: fstatat mkdirat renameat renameat2: own: as cache_mount.c
 builder/context.c: open openat realpath stat: user: the context; own: where an archive is unpacked
 builder/copy_layer.c: openat: own: content that does not fit into memory
 builder/copy_tree.c: fchmodat fchownat linkat mkdirat mknodat openat symlinkat utimensat: own: an empty directory, by paths whose links are resolved

@@ -155,4 +155,34 @@ cbuild: Dockerfile:2:5: --mount: the secret "token" is required: use --secret id
   2 | RUN --mount=type=secret,id=token,required true
     |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 END
+
+# a Dockerfile of more than a megabyte, for who says so
+{ echo 'FROM scratch'; yes '# a line that says nothing' | head -n 60000; echo 'LABEL a=b'; } >"$work/large"
+
+refused() { # pattern command...: it fails, and says so
+	pattern=$1
+	shift
+	if "$@" >"$work/out" 2>&1 || ! grep -q -e "$pattern" "$work/out"; then
+		echo "FAILED: $*: $(tail -n 1 "$work/out")"
+		failed=1
+	fi
+}
+
+taken() {
+	if ! "$@" >"$work/out" 2>&1; then
+		echo "FAILED: $*: $(tail -n 1 "$work/out")"
+		failed=1
+	fi
+}
+
+option=--max-dockerfile-size
+build() { "$cbuild" --root "$work/store" build -q "$@"; }
+refused 'larger than 1048576 bytes' "$cbuild" parse --json "$work/large"
+refused "larger than 1048576 bytes (fix: $option)" build --check -f "$work/large" .
+refused "larger than 1048576 bytes (fix: $option)" build -f "$work/large" .
+refused "$option: expected a size of at most 64m, got \"65m\"" build "$option=65m" .
+taken "$cbuild" parse --json "$option=3m" "$work/large"
+taken build --check "$option=3m" -f "$work/large" .
+taken build "$option=3m" -f "$work/large" .
+taken build "$option=3m" - <"$work/large"
 exit "$failed"

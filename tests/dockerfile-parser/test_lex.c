@@ -259,6 +259,31 @@ static void test_lex__long_logical_lines(void **state)
 	dockerfile_free(file);
 }
 
+/* The limit can be told; lines are no longer for it. */
+static void test_lex__a_large_file(void **state)
+{
+	const size_t size = 3 * DOCKERFILE_MAX;
+	cleanup_free char *text = xmalloc(size);
+	struct dockerfile *file;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	memset(text, 'x', size);
+	memcpy(text, "RUN ", 4);
+	for (size_t at = 60000; at + 2 < size; at += 60000)
+		memcpy(text + at, "\\\n", 2);
+	assert_int_equal(dockerfile_parse_large("D", text, size, size - 1, &file, &err), -1);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_string_equal(err.message, "D: larger than 3145727 bytes");
+	assert_int_equal(dockerfile_parse_large("D", text, size, size, &file, &err), 0);
+	assert_int_equal(strlen(file->instructions[0].args[0].text), size - 4 - 2 * 52);
+	dockerfile_free(file);
+	memset(text + 4, 'x', DOCKERFILE_LINE_MAX + 1);
+	assert_int_equal(dockerfile_parse_large("D", text, size, size, &file, &err), -1);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_non_null(strstr(err.message, "D:1:1: line longer than 65535 bytes"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_lex__positions),
 		cmocka_unit_test(test_lex__limits),
 		cmocka_unit_test(test_lex__long_logical_lines),
+		cmocka_unit_test(test_lex__a_large_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,8 +112,30 @@ for mount in json.load(sys.stdin): assert mount["size"] > 0 and mount["used"] an
 	check "$who: ls with a file" fails 2 at one cache ls x
 done
 
-# a step that has it mounted is waited for
+# a rename that fails takes nothing away, where two directories can change places and where not
 who=root
+step one "$mount echo newest >/c/f" >/dev/null
+at one cache export --id one - >"$scratch/newest"
+place=mounts/$(basename "$(dirname "$(grep -lx one "$scratch"/two/mounts/*/id)")")/0
+import_with() # INJECTION...: of what strace is told
+{
+	strace -f -qq -o "$scratch/trace" -P "$place" -e trace=renameat,renameat2 "${@/#/--inject=}" \
+		"$CBUILD" --root "$scratch/two" cache import "$scratch/newest"
+}
+if strace -o /dev/null true 2>/dev/null; then
+	old=$(step two "$mount cat /c/f")
+	check 'directories do not change places' fails 1 import_with renameat2:error=EIO
+	check 'and the old one is there' equal "$old" "$(step two "$mount cat /c/f")"
+	check 'the second of two renames fails' \
+		fails 1 import_with renameat2:error=EINVAL renameat:error=EIO:when=2
+	check 'and the old one is back' equal "$old" "$(step two "$mount cat /c/f")"
+	check 'two renames' import_with renameat2:error=EINVAL
+	check 'and the new one is there' equal newest "$(step two "$mount cat /c/f")"
+else
+	skip 'a rename that fails: strace may not trace here'
+fi
+
+# a step that has it mounted is waited for
 printf 'FROM base\nRUN %s echo begun >/c/f; while [ ! -e /c/go ]; do :; done; echo done >/c/f\n' "$mount" >"$context/Dockerfile"
 at one build "$context" >/dev/null 2>&1 &
 build=$!

@@ -292,6 +292,25 @@ mkdir "$scratch/fresh" && cp "$context/Dockerfile" "$scratch/fresh" && mkdir "$s
 check 'no build yet' fails 1 cbuild explain "$scratch/fresh"
 check 'first' says '^step 4 RUN echo one: first build of this step$' cbuild plan "$scratch/fresh"
 
+# --- lists of files that are longer than what is compared in memory
+
+many=$scratch/many
+python3 - "$many" <<'END'
+import os, sys
+os.makedirs(sys.argv[1])
+os.chdir(sys.argv[1])
+for name in "abcdefghijkl": # a path of 3000 bytes, since many files would take long to make
+    os.mkdir(name * 250)
+    os.chdir(name * 250)
+for number in range(6000):
+    open(f"file{number}", "w").close()
+END
+printf 'FROM scratch\nCOPY . /\n' >"$scratch/Many"
+check 'long list: a build' cbuild build -q -f "$scratch/Many" "$many"
+(cd "$many" && for name in a b c d e f g h i j k l; do cd $name* || exit; done; echo x >file77)
+check 'long list: plan' says 'aaa.* changed .sha256:' cbuild plan -f "$scratch/Many" "$many"
+check 'long list: of more than 16 MiB' eval 'find "$store/blobs" -size +16M | grep -q .'
+
 # --- a plan runs nothing
 reset; edit 's|echo one|touch /ran|'
 before=$(cd "$store" && find steps blobs layers trees images builds costs -type f | sort | sha256sum)

@@ -102,10 +102,11 @@ check "one image" equal "$(image_id digests8)" "$(image_id digests1)"
 check "each layer is what it is called" cbuild save -o digests.tar digests8
 unset SOURCE_DATE_EPOCH
 
-cat >context/Dockerfile.killed <<'END'
+nap=1$RANDOM$RANDOM # seconds of a sleep that nobody else does
+cat >context/Dockerfile.killed <<END
 FROM busybox
 RUN echo done >/done
-RUN echo it is running; sleep 98765
+RUN echo it is running; sleep $nap
 END
 killed()
 {
@@ -114,11 +115,64 @@ killed()
 	sleep 0.5
 	kill -KILL $!
 	wait $!
-	sed -i 's/sleep 98765/sleep 0/' context/Dockerfile.killed
+	sed -i "s/sleep $nap/sleep 0/" context/Dockerfile.killed
 	cbuild build --jobs 8 -f context/Dockerfile.killed context >said 2>&1
 }
 check "a build that is killed in a later step" killed
 check "has kept the one before" grep -q '^#2 CACHED' said
+
+# --- bases are fetched at once ---
+
+slow_ready()
+{
+	local port
+
+	registry_start "$scratch" || return
+	port=$(free_port)
+	python3 "$srcdir/tests/e2e/slow_proxy.py" "$port" "${registry#*:}" 400 "$scratch/asked" &
+	slow_pid=$!
+	slow=127.0.0.1:$port
+	wait_until 10 port_answers "$port" || return
+	for name in a b c; do
+		echo $name >context/$name
+		printf 'FROM busybox\nCOPY %s /\n' $name >context/Dockerfile.base
+		cbuild build -t "$registry/$name" -f context/Dockerfile.base context && cbuild push "$registry/$name" ||
+			return
+	done
+	printf 'FROM %s/%s AS %s\nRUN true\n' "$slow" a one "$slow" b two "$slow" c three >context/Dockerfile.bases
+	printf 'FROM busybox\nCOPY --from=one /a /\nCOPY --from=two /b /\nCOPY --from=three /c /\n' \
+		>>context/Dockerfile.bases
+}
+at_end_of_test() { [ -z "${slow_pid:-}" ] || kill "$slow_pid"; }
+check "a slow registry" slow_ready
+
+# fetched JOBS: of three bases, with a store of its own. Sets $ms, and leaves $scratch/names$1.
+fetched()
+{
+	local start
+
+	store=$scratch/fetched$1
+	cbuild import root.tar busybox || return
+	: >"$scratch/asked"
+	start=${EPOCHREALTIME/./}
+	cbuild build --jobs "$1" -f context/Dockerfile.bases context >said 2>&1 || { cat said; return 1; }
+	ms=$(((${EPOCHREALTIME/./} - start) / 1000))
+	sed -nE 's/^(#[0-9]+ \[.*)/\1/p' said | sort -V >"$scratch/names$1"
+}
+check "three bases, one by one" fetched 1
+one_by_one=$ms
+check "three bases at once" fetched 3
+check "takes less than two thirds" [ $((ms * 3)) -lt $((one_by_one * 2)) ]
+echo "# $one_by_one ms, at once $ms ms"
+check "the same numbers for the same steps" cmp names1 names3
+check "a blob that two bases have is fetched once" \
+	equal "" "$(grep -E '^GET .*/blobs/' asked | sed 's/.*blobs.//' | sort | uniq -d)"
+check "and it was fetched" grep -qE '^GET .*/blobs/' asked
+sed -i "s|^FROM $slow/b|FROM $slow/nosuch|" context/Dockerfile.bases
+no_base() { store=$scratch/fetched1 fails 1 cbuild build --pull=always --jobs 3 -f context/Dockerfile.bases context; }
+check "one that is not there" no_base
+check "is named" grep -q 'Dockerfile.bases:3:6: .*nosuch' said
+store=$scratch/store
 
 # --- output ---
 
@@ -184,16 +238,16 @@ interrupted()
 	done
 	wait "$pid" && { echo "it succeeded"; return 1; }
 	[ $(((${EPOCHREALTIME/./} - start) / 1000)) -lt 3000 ] || { echo "it took long"; return 1; }
-	! pgrep -f 'sleep 98765' || { echo "they run on"; return 1; }
+	! pgrep -f "sleep $nap" || { echo "they run on"; return 1; }
 	cat said
 }
 
 for trap in '' "trap '' TERM;"; do
 	cat >"context/Dockerfile.long${trap:+deaf}" <<-END
 		FROM busybox AS one
-		RUN $trap echo one is running; sleep 98765
+		RUN $trap echo one is running; sleep $nap
 		FROM busybox AS two
-		RUN $trap echo two is running; sleep 98765
+		RUN $trap echo two is running; sleep $nap
 		FROM busybox
 		COPY --from=one /bin/busybox /1
 		COPY --from=two /bin/busybox /2

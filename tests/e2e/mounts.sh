@@ -351,7 +351,7 @@ test_ssh()
 	[ "$who" = root ] || chown "$plain_user:" "$scratch"/k."$who"* "$scratch"/locked."$who"*
 	check "$who: ssh: a private agent with a key" built "key-$who" --no-cache --ssh "default=$scratch/k.$who" <"$scratch/ssh.Dockerfile"
 	check "$who: ssh: for another user of the image" said ' /tmp/a'
-	check "$who: ssh: no agent is left" equal '' "$(pgrep -f 'ssh-agent -D -a agent')"
+	check "$who: ssh: no agent is left" equal '' "$(own_agents)"
 	check "$who: ssh: no key in the store" nowhere "$(sed -n 3p "$scratch/k.$who")"
 	check "$who: ssh: by another id, with a mode" built "key-$who" --no-cache --ssh "other=$scratch/k.$who" < <(
 		sed 's/^RUN --mount=type=ssh ssh/RUN --mount=type=ssh,id=other,mode=0666,required ssh/; /^USER/,$d' "$scratch/ssh.Dockerfile"
@@ -372,22 +372,32 @@ test_ssh()
 	wait "$agent" 2>/dev/null
 }
 
+# own_agents: those that this test's builds have running: their directory is in a store of its.
+own_agents()
+{
+	local pid
+
+	for pid in $(pgrep -f 'ssh-agent -D -a agent'); do
+		case $(readlink "/proc/$pid/cwd") in "$scratch"/*) echo "$pid" ;; esac
+	done
+}
+
 # killed: a build that holds an agent, a cache and a bind is killed; nothing of it goes on, and the
 # next one waits for nobody.
 killed()
 {
-	local pid
+	local pid nap=1$RANDOM$RANDOM # seconds of a sleep that nobody else does
 
-	printf 'FROM busybox\nRUN --mount=type=ssh --mount=target=/b,rw --mount=type=cache,id=k,target=/c,sharing=locked : %s; touch /c/x; sleep 4321\n' \
-		"$RANDOM" >"$scratch/killed"
+	printf 'FROM busybox\nRUN --mount=type=ssh --mount=target=/b,rw --mount=type=cache,id=k,target=/c,sharing=locked : %s; touch /c/x; sleep %s\n' \
+		"$RANDOM" "$nap" >"$scratch/killed"
 	"$CBUILD" --root "$store" --ssh "default=$scratch/k.root" -f "$scratch/killed" "$context" >"$scratch/out" 2>&1 &
 	pid=$!
-	wait_until 10 pgrep -f '^sleep 4321$' || { cat "$scratch/out"; return 1; }
+	wait_until 10 pgrep -f "^sleep $nap$" || { cat "$scratch/out"; return 1; }
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
-	wait_until 5 eval '! pgrep -f "^sleep 4321$"' || return 1
-	equal '' "$(pgrep -fa "ssh-agent -D -a agent|--root $store")" || return 1
-	sed -i 's/sleep 4321/true/' "$scratch/killed"
+	wait_until 5 eval "! pgrep -f '^sleep $nap\$'" || return 1
+	equal '' "$(own_agents; pgrep -fa -- "--root $store")" || return 1
+	sed -i "s/sleep $nap/true/" "$scratch/killed"
 	timeout 10 "$CBUILD" --root "$store" --ssh "default=$scratch/k.root" -f "$scratch/killed" "$context" || return 1
 	equal '' "$(ls "$store/tmp")"
 }

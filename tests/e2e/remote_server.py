@@ -7,6 +7,7 @@
 /fail/N/NAME         503 N times, then the file
 /huge                claims to have 2^40 bytes
 /to?URL              a redirect there
+/stall/NAME          begins to answer, and breaks off 20 s later; so does /v2/, a registry's
 /private/PATH        /PATH for who sends the Authorization that DIRECTORY/authorization has, else 401
 /git/NAME.git/...    git http-backend over DIRECTORY/git
 Each request is a line of LOG: method path status, and "authorized" when it had an Authorization.
@@ -17,6 +18,7 @@ import http.server
 import os
 import subprocess
 import sys
+import time
 import urllib.parse
 from email.utils import formatdate
 
@@ -69,6 +71,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", '"slow"')
         self.end_headers()
         self.wfile.write(body[:len(body) // 2])
+        self.close_connection = True
+
+    def stall(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        self.wfile.write(b"x" * 1000)
+        self.wfile.flush()
+        time.sleep(20)
         self.close_connection = True
 
     def git(self, path, query):
@@ -126,6 +137,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.end_headers()
                 self.wfile.write(b"x" * 1000)
                 self.close_connection = True
+            elif kind in ("stall", "v2"):
+                self.stall()
             elif kind == "to":
                 self.answer(302, Location=urllib.parse.unquote(query))
             elif kind == "private":

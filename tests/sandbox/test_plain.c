@@ -65,7 +65,7 @@ static int setup(void **state)
 	place->aside_fd = openat(place->dir_fd, "aside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	to = openat(place->root_fd, "bin/busybox", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
 	assert_true(from >= 0 && to >= 0 && fstat(from, &st) == 0);
-	assert_int_equal(file_copy(from, to, (uint64_t)st.st_size, &err), 0);
+	assert_int_equal(file_copy(from, to, (uint64_t)st.st_size, NULL, &err), 0);
 	assert_int_equal(fchmod(to, 0755), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(applets); i++) {
 		char name[64];
