@@ -9,6 +9,8 @@
  * 3. With Landlock's scopes two domains are nested: we are in the outer, the step in the inner. A
  *    step cannot signal us; and kill(-1) from here reaches just these two domains, in one go, so
  *    no fork escapes it. Without scopes children are looked for in /proc, generation by generation.
+ * 4. That the scope holds is tried on the caller before any step begins: a kill(-1) without it
+ *    would end every process that we may signal, for root the whole machine.
  */
 #include "sandbox/internal.h"
 
@@ -24,6 +26,12 @@
 
 #include "base/file.h"
 
+/* The caller waits for us, so it is there, and outside. */
+static bool signals_stay_inside(void)
+{
+	return kill(getppid(), 0) < 0 && errno == EPERM;
+}
+
 int reaper_become(int abi, struct init_report *report)
 {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
@@ -31,6 +39,9 @@ int reaper_become(int abi, struct init_report *report)
 	/* without CAP_SYS_ADMIN neither Landlock nor seccomp is to be had otherwise */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || landlock_scope_outer(abi) < 0)
 		return init_fail_os(report, "set up Landlock", NULL);
+	if (abi >= LANDLOCK_SCOPES && !signals_stay_inside())
+		return init_fail(report, ERR_UNSUPPORTED,
+				 "Landlock does not keep the step's signals inside", NULL);
 	return 0;
 }
 

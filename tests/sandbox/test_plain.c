@@ -3,13 +3,17 @@
  * user namespace (for the right to chroot). */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +25,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/landlock.h"
 #include "base/mem.h"
 #include "sandbox/internal.h"
 #include "sandbox/sandbox.h"
@@ -361,6 +366,37 @@ static void test_plain__many_processes_end_at_once(void **state)
 	assert_true(clock_monotonic_ns() - began < UINT64_C(5000000000));
 }
 
+/* Landlock says that it confined us, and did not. */
+static int become_reaper_unconfined(void *arg, void *result, struct err *err)
+{
+	struct sock_filter lines[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_landlock_restrict_self, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { ARRAY_SIZE(lines), lines };
+	struct init_report report = { 0 };
+
+	(void)arg;
+	(void)result;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		return err_os(err, "install a filter");
+	if (reaper_become(LANDLOCK_SCOPES, &report) == 0)
+		return err_set(err, ERR_FAILED, "a kill(-1) would end the machine");
+	return 0;
+}
+
+static void test_plain__a_scope_that_does_not_hold_is_noticed(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	if (child_call(become_reaper_unconfined, NULL, NULL, 0, &err) < 0)
+		fail_msg("%s", err.message);
+}
+
 static void test_plain__no_fork_escapes_the_end(void **state)
 {
 	struct place *place = *state;
@@ -441,6 +477,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_plain__daemons_do_not_outlive_the_step, setup,
 						teardown),
 		cmocka_unit_test(test_plain__many_processes_end_at_once),
+		cmocka_unit_test(test_plain__a_scope_that_does_not_hold_is_noticed),
 		cmocka_unit_test_setup_teardown(test_plain__no_fork_escapes_the_end, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_plain__all_dies_with_a_killed_caller, setup,
