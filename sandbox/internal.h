@@ -207,6 +207,10 @@ int mount_bind_on_itself(int dir_fd, const char *path);
 /* End it, unless it is attached. -1 is no error. */
 void mount_close(int mount_fd);
 
+/* For a process that will be another program, which may change its root: nothing of the above is in
+ * its mount namespace any more, nor above "/". For the child, too. -1 with errno. */
+int mount_leave(void);
+
 /* Find out which calls there are, before anything of the above; in a mount namespace of our own.
  * Then, when nothing propagates from it, prepare for them. */
 void mount_choose_calls(void);
@@ -221,6 +225,7 @@ int mount_old_make(mount_maker *make, void *arg, int *ret_fd, struct err *err);
 int mount_old_find(int mount_fd); /* make mount_fd that of this mount namespace */
 int mount_old_attach(int mount_fd, int place_fd);
 void mount_old_end(int mount_fd);
+int mount_old_leave(void);
 int mount_old_prepare(struct err *err);
 
 /* --- mountns.c ------------------------------------------------------------------------------ */

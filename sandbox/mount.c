@@ -178,3 +178,8 @@ void mount_close(int mount_fd)
 		mount_old_end(mount_fd);
 	close(mount_fd);
 }
+
+int mount_leave(void)
+{
+	return is_old ? mount_old_leave() : 0;
+}

@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -356,4 +357,10 @@ void mount_old_end(int mount_fd)
 		return;
 	path_of_fd(waiting, path);
 	umount2(path, MNT_DETACH);
+}
+
+/* slirp4netns and pasta change their root and expect one mount at the old one. */
+int mount_old_leave(void)
+{
+	return unshare(CLONE_NEWNS) < 0 ? -1 : umount2(ROOM, MNT_DETACH | UMOUNT_NOFOLLOW);
 }

@@ -95,9 +95,9 @@ static _Noreturn void be_program(const struct plan *plan)
 	init_reset_signals();
 	sigemptyset(&none);
 	fds_close_on_exec(3);
-	if (fcntl(plan->ns_fd, F_SETFD, 0) == 0 && fcntl(plan->ready_fd, F_SETFD, 0) == 0 &&
-	    dup2(plan->said_fd, 1) >= 0 && dup2(plan->said_fd, 2) >= 0 &&
-	    sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+	if (mount_leave() == 0 && fcntl(plan->ns_fd, F_SETFD, 0) == 0 &&
+	    fcntl(plan->ready_fd, F_SETFD, 0) == 0 && dup2(plan->said_fd, 1) >= 0 &&
+	    dup2(plan->said_fd, 2) >= 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
 		exec_program(plan);
 	if (errno == ENOENT)
 		(void)!write(plan->ready_fd, &not_found, 1);

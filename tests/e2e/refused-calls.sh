@@ -113,7 +113,7 @@ fi
 
 calls=$all
 tests='basic ladder'
-[ "${1:-}" != long ] || tests+=' mounts cache-mounts'
+[ "${1:-}" != long ] || tests+=' mounts cache-mounts network'
 for test in $tests; do
 	check "$test, by the older calls" refused env CBUILD="$CBUILD" "$srcdir/tests/e2e/$test.sh"
 done
