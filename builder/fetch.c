@@ -91,13 +91,14 @@ static int ask(const struct fetch *fetch, struct transport_file *known, struct e
 	cleanup_free char *shown = remote_redact(fetch->url);
 	struct transport_file file;
 
+	if (remote_allowed(options, shown, err) < 0)
+		return -1;
 	if (strcmp(shown, fetch->url))
 		return err_set(err, ERR_DENIED,
 			       "%s: the user name and password of a URL are not sent (fix: --secret "
 			       "id=HTTP_AUTH_HEADER_HOST,src=FILE with \"Basic ...\" in it)",
 			       shown);
-	if (remote_allowed(options, shown, err) < 0 ||
-	    remote_authorization(options, fetch->url, false, &authorization, err) < 0)
+	if (remote_authorization(options, fetch->url, false, &authorization, err) < 0)
 		return -1;
 	url.authorization = authorization;
 	if (transport_fetch(&options->transport, options->store, &url, fetch->listener, fetch->arg,
