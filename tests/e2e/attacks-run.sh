@@ -197,6 +197,12 @@ s = socket.socket(socket.AF_UNIX); s.bind("\0" + sys.argv[1]); s.listen(); time.
 	wait_until 5 grep -q "@$name" /proc/net/unix
 	check "$who: abstract sockets of the host, without its network" answers "/probe connect $name" \
 		'connect: ECONNREFUSED' --network none
+	if grep -q 'Landlock  *yes' <<<"$($as "$CBUILD" --root "$place" info)"; then
+		check "$who: abstract sockets of the host, with its network" answers "/probe connect $name" 'connect: EPERM'
+		check "$who: abstract sockets of the host, by --isolation=chroot" answers "/probe connect $name" 'connect: EPERM' --isolation=chroot
+	else
+		skip "$who: no scopes of Landlock, so with its network they are in reach"
+	fi
 	stop_pid "$server"
 }
 

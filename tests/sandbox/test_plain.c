@@ -305,6 +305,19 @@ static void test_plain__landlock_alone_keeps_files_apart(void **state)
 		fail_msg("%s", err.message);
 }
 
+/* There is no /proc to look in: the shell tries to use each of them. */
+static void test_plain__only_three_descriptors(void **state)
+{
+	cleanup_fd int leak = open("/tmp", O_RDONLY); /* on purpose not close-on-exec */
+	cleanup_fd int far = fcntl(leak, F_DUPFD, 60);
+
+	assert_true(leak >= 3 && leak < 50 && far >= 60 && far < 70);
+	expect(*state,
+	       "i=0; while [ $i -lt 70 ]; do (eval \": <&$i\") 2>/dev/null && echo $i; "
+	       "i=$((i + 1)); done",
+	       0, "0\n1\n2\n");
+}
+
 static void test_plain__other_processes_cannot_be_signalled(void **state)
 {
 	char command[200];
@@ -471,6 +484,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_plain__second_chroot_and_device_nodes_are_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plain__landlock_alone_keeps_files_apart, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_plain__only_three_descriptors, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_plain__other_processes_cannot_be_signalled,
 						setup, teardown),
