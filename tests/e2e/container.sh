@@ -157,8 +157,8 @@ for who in root user; do
 		test \"\$(cbuild run --isolation=chroot r cat /run-was-here)\" = run &&
 		! cbuild run --isolation=chroot r cat /kept"
 	check 'cbuild info names the rung' says 'chroot only, with --isolation=chroot' in_podman cbuild info
-	podman_options=(--security-opt unmask=ALL -v "$place/volume:/var/lib/cbuild")
-	$as mkdir -m 700 "$place/volume"
+	podman_options=(--security-opt unmask=ALL -v "$place/podman-volume:/var/lib/cbuild")
+	$as mkdir -m 700 "$place/podman-volume"
 	check 'with a whole /proc and a volume: RUN works' in_podman sh -c \
 		"$load && cbuild build --isolation=namespace -f /ctx/Run -t out /ctx && cbuild run out cat /run-was-here"
 	check 'and info says so' says 'root in a user namespace' in_podman cbuild info
