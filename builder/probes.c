@@ -60,8 +60,8 @@ static int parse_info(const json_t *root, struct userns_info *info, struct err *
 		return err_set(err, ERR_CORRUPT, "not the record of probes");
 	info->rung = (enum userns_rung)rung;
 	for (; info->n_probes < json_array_size(list); info->n_probes++)
-		if (parse_probe(json_array_get(list, info->n_probes),
-				&info->probes[info->n_probes], err) < 0)
+		if (parse_probe(json_array_get(list, info->n_probes), &info->probes[info->n_probes],
+				err) < 0)
 			return -1;
 	return 0;
 }
@@ -99,10 +99,9 @@ static int remember(struct store *store, const struct digest *key, const struct 
 	struct digest name;
 
 	for (size_t i = 0; i < info->n_probes; i++)
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name",
-						      info->probes[i].name, "ok",
-						      (int)info->probes[i].ok, "detail",
-						      info->probes[i].detail));
+		json_array_append_new(
+			list, json_pack("{s:s, s:b, s:s}", "name", info->probes[i].name, "ok",
+					(int)info->probes[i].ok, "detail", info->probes[i].detail));
 	if (json_array_size(list) != info->n_probes)
 		return err_set(err, ERR_INVALID, "an answer is not UTF-8");
 	root = json_pack("{s:s, s:i, s:O}", "key", digest_format(key, key_text), "rung",

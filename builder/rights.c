@@ -3,8 +3,8 @@
  * What this process may do with files and mounts. A build asks for it when the first step has work
  * to do, and gets as much as there is: where no namespace can be made, layers are unpacked in a form
  * that needs none, and all steps but RUN are done as ever. RUN is never given less than was asked
- * for: without namespaces it needs --isolation=chroot, by which the user says so. What `cbuild info`
- * remembers is not asked, and is forgotten when an attempt fails.
+ * for: without namespaces it needs --isolation=chroot, by which the user says so. What
+ * `cbuild info` remembers is not asked, and is forgotten when an attempt fails.
  */
 #include "base/err.h"
 #include "builder/internal.h"

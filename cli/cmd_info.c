@@ -42,13 +42,12 @@ static int info_json(struct store *store, bool anew, json_t **ret_value, struct 
 	probes_get(store, search ? search : DEFAULT_SEARCH, anew, &probes);
 	uname(&kernel);
 	platform_host(&platform);
-	*ret_value = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:b, s:o}", "Version",
-			       PACKAGE_VERSION, "Root", store_path(store), "Images",
-			       (int)list->n_images, "Platform",
-			       platform_format(&platform, platform_text), "KernelVersion",
-			       kernel.release, "Isolation", userns_rung_name(probes.info.rung),
-			       "ProbesRemembered", (int)probes.remembered, "Probes",
-			       probes_json(&probes.info));
+	*ret_value = json_pack(
+		"{s:s, s:s, s:i, s:s, s:s, s:s, s:b, s:o}", "Version", PACKAGE_VERSION, "Root",
+		store_path(store), "Images", (int)list->n_images, "Platform",
+		platform_format(&platform, platform_text), "KernelVersion", kernel.release,
+		"Isolation", userns_rung_name(probes.info.rung), "ProbesRemembered",
+		(int)probes.remembered, "Probes", probes_json(&probes.info));
 	return 0;
 }
 
@@ -67,8 +66,8 @@ static void print_info(const json_t *info)
 	       json_integer_value(json_object_get(info, "Images")), text_of(info, "Platform"),
 	       text_of(info, "KernelVersion"), text_of(info, "Isolation"));
 	printf("Probes: %s\n", json_is_true(json_object_get(info, "ProbesRemembered"))
-					? "remembered (--no-cache tries again)"
-					: "tried now");
+				       ? "remembered (--no-cache tries again)"
+				       : "tried now");
 	json_array_foreach(json_object_get(info, "Probes"), i, probe)
 		printf("  %-28s %s%s%s\n", text_of(probe, "Name"),
 		       json_is_true(json_object_get(probe, "Works")) ? "yes" : "no",

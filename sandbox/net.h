@@ -22,7 +22,7 @@ DEFINE_CLEANUP(struct net *, net_free)
 
 /*
  * Its namespace; *ret_fd stays the network's. The first call makes it and waits for the program,
- * about 15 ms; if that fails, so do all later ones, with the same error: ERR_NOT_FOUND (no such
+ * 30 to 60 ms; if that fails, so do all later ones, with the same error: ERR_NOT_FOUND (no such
  * program, no /dev/net/tun), ERR_DENIED, ERR_FAILED with what the program said.
  */
 int net_require(struct net *net, int *ret_fd, struct err *err);

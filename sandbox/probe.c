@@ -50,8 +50,8 @@ struct attempt {
 
 static void attempt_start(struct attempt *attempt, const struct userns_place *place)
 {
-	attempt->started =
-		child_start(&attempt->child, attempt->function, (void *)place, 0, &attempt->err) == 0;
+	attempt->started = child_start(&attempt->child, attempt->function, (void *)place, 0,
+				       &attempt->err) == 0;
 }
 
 static bool attempt_finish(struct attempt *attempt, struct userns_info *info)
@@ -168,7 +168,8 @@ static int probe_all(void *arg, void *result, struct err *err)
 		[PROC] = { "pid namespace", attempt_proc, "with a /proc of its own" },
 		[NETWORK] = { "network namespace", attempt_network, "with a loopback interface" },
 		[SECCOMP] = { "seccomp filter", attempt_seccomp, "can be installed" },
-		[LANDLOCK] = { "Landlock", attempt_landlock, "files, signals and abstract sockets" },
+		[LANDLOCK] = { "Landlock", attempt_landlock,
+			       "files, signals and abstract sockets" },
 	};
 	const struct userns_place *place = arg;
 	struct userns_info *info = result;

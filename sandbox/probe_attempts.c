@@ -98,7 +98,7 @@ int attempt_proc(void *arg, void *result, struct err *err)
 		return err_set(err, ERR_DENIED,
 			       "mount proc: Operation not permitted (parts of "
 			       "/proc are masked, as in a container; fix: start it "
-			       "with --security-opt systempaths=unconfined)");
+			       "with --security-opt systempaths=unconfined, podman: unmask=ALL)");
 	return errno ? err_os(err, "mount proc") : 0;
 }
 

@@ -184,5 +184,6 @@ int userns_probe_key(const struct userns_place *place, struct digest *ret_key, s
 		add_program(&hasher, place->search, programs[i]);
 	add_store(&hasher, place->store);
 	hasher_finish(&hasher, ret_key);
-	return known ? 0 : err_set(err, ERR_NOT_FOUND, "the kernel does not tell which boot this is");
+	return known ? 0
+		     : err_set(err, ERR_NOT_FOUND, "the kernel does not tell which boot this is");
 }

@@ -33,7 +33,8 @@
 
 #define PROC_MASKED                                                                                \
 	"mount proc (parts of /proc are masked, as in a container; fix, one of: start it with "    \
-	"--security-opt systempaths=unconfined, or --isolation=chroot, which is weaker)"
+	"--security-opt systempaths=unconfined (podman: unmask=ALL), or --isolation=chroot, "      \
+	"which is weaker)"
 #define PLAIN (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /* One of /dev, /proc, /sys: missing only where an image hid the stub layer's. */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# cbuild inside containers that others start: docker's with its default profile (no mount, no
-# unshare, no namespaces), and ones with a little more. Nothing is privileged but the daemon.
+# cbuild inside containers that others start: docker's and podman's with their default profiles (no
+# mount, no unshare, no namespaces), and ones with a little more. Nothing is privileged but the daemon.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -23,6 +23,8 @@ images()
 	cbuild build -q -t layered -f "$scratch/Dockerfile" "$scratch/empty" >/dev/null &&
 		cbuild save -o "$context/layered.tar" layered
 }
+
+at_end_of_test() { [ -z "${podman_used:-}" ] || podman_ system migrate >/dev/null 2>&1; } # its pause process
 
 # in_docker COMMAND...: in a container with docker's default profile and capabilities.
 in_docker() { docker_ run --rm --network=host -v "$context:/ctx:ro" "${docker_options[@]}" box "$@"; }
@@ -115,5 +117,52 @@ docker_options=(--security-opt seccomp=unconfined --security-opt systempaths=unc
 	--cap-add SYS_ADMIN -v "$scratch/volume:/var/lib/cbuild")
 check 'docker, without its policy, on a volume: RUN works' in_docker sh -c \
 	"$load && cbuild build -f /ctx/Run -t out /ctx && cbuild run out cat /run-was-here"
+
+docker_stop
+
+# --- podman's default container, which has fewer capabilities; also of a plain user
+
+# podman_ ARGUMENT...: by $as, with all it has in $place.
+podman_()
+{
+	$as env XDG_RUNTIME_DIR="$place/xdg" podman --root "$place/podman" --runroot "$place/podman-run" \
+		--tmpdir "$place/podman-tmp" --storage-driver vfs --runtime runc --cgroup-manager cgroupfs \
+		--events-backend file "$@"
+}
+
+# The limits: where root may not raise them, podman's default cannot be had.
+in_podman()
+{
+	podman_ run --rm --network=host --ulimit nofile=1024 --ulimit nproc=1024 -v "$context:/ctx:ro" \
+		"${podman_options[@]}" box "$@"
+}
+podman_options=()
+
+user_ready
+chmod a+r "$scratch/box.tar"
+for who in root user; do
+	as='' place=$scratch
+	[ "$who" = root ] || as=as_user place=$user_home
+	$as mkdir -m 700 "$place/xdg"
+	check "podman of $who: it runs containers" podman_ import "$scratch/box.tar" box
+	podman_used=$who
+	check "podman of $who, default profile: COPY is built into the same layers" equal "$made_by_others" \
+		"$(in_podman sh -c "$load && cbuild build -q -f /ctx/Copy -t out /ctx >&2 &&
+			cbuild inspect --format '{{json .RootFS}}' out" 2>/dev/null)"
+	check 'RUN fails' fails 1 in_podman sh -c "$load && cbuild build -f /ctx/Run /ctx"
+	check 'and says why, and what can be done' eval 'cat "$scratch/said"
+		grep -q "mount proc (parts of /proc are masked, as in a container; fix, one of: start it with --security-opt systempaths=unconfined (podman: unmask=ALL), or --isolation=chroot, which is weaker): Operation not permitted" "$scratch/said"'
+	check '--isolation=chroot: RUN works, and what it made is there' in_podman sh -c "$load &&
+		cbuild build --isolation=chroot -f /ctx/Run -t r /ctx &&
+		test \"\$(cbuild run --isolation=chroot r cat /run-was-here)\" = run &&
+		! cbuild run --isolation=chroot r cat /kept"
+	check 'cbuild info names the rung' says 'chroot only, with --isolation=chroot' in_podman cbuild info
+	podman_options=(--security-opt unmask=ALL -v "$place/podman-volume:/var/lib/cbuild")
+	$as mkdir -m 700 "$place/podman-volume"
+	check 'with a whole /proc and a volume: RUN works' in_podman sh -c \
+		"$load && cbuild build --isolation=namespace -f /ctx/Run -t out /ctx && cbuild run out cat /run-was-here"
+	check 'and info says so' says 'root in a user namespace' in_podman cbuild info
+	podman_options=()
+done
 
 finish

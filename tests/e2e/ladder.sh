@@ -161,7 +161,7 @@ check 'saying what to install' grep -q "newuidmap: No such file or directory (fi
 check 'a masked /proc: RUN fails' fails 1 unshare --mount sh -c "mount -t tmpfs tmpfs /proc/irq &&
 	exec setpriv --reuid '$plain_user' --regid '$plain_user' --init-groups \
 	'$CBUILD' --root '$user_home/store' build --no-cache '$context'"
-check 'saying so' grep -q 'mount proc (parts of /proc are masked, as in a container; fix, one of: start it with --security-opt systempaths=unconfined, or --isolation=chroot, which is weaker): Operation not permitted' "$scratch/said"
+check 'saying so' grep -q 'mount proc (parts of /proc are masked, as in a container; fix, one of: start it with --security-opt systempaths=unconfined (podman: unmask=ALL), or --isolation=chroot, which is weaker): Operation not permitted' "$scratch/said"
 check 'by --isolation=chroot RUN works there' unshare --mount sh -c "mount -t tmpfs tmpfs /proc/irq &&
 	exec setpriv --reuid '$plain_user' --regid '$plain_user' --init-groups \
 	'$CBUILD' --root '$user_home/store' build --no-cache --isolation=chroot '$context'"

@@ -11,7 +11,7 @@ test_packages="clang libclang-rt-14-dev libcmocka-dev valgrind strace xz-utils b
 	python3 libcap2-bin attr docker.io docker-registry podman buildah skopeo umoci runc
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	containernetworking-plugins fuse-overlayfs mmdebstrap
-	openssh-client openssl procps iproute2 passt slirp4netns user-mode-linux util-linux e2fsprogs dosfstools"
+	apparmor openssh-client openssl procps iproute2 passt slirp4netns user-mode-linux util-linux e2fsprogs dosfstools"
 
 # install_missing PACKAGE...: as root, or with sudo; nothing is done when nothing is missing.
 install_missing()

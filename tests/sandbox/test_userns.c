@@ -118,7 +118,9 @@ static void test_userns__enter_gives_root_and_other_ids(void **state)
 static void test_userns__probe_names_a_rung_and_reasons(void **state)
 {
 	char dir[] = "/tmp/cbuild-test-probe-XXXXXX";
-	struct userns_place place = { .store = dir, .scratch = "scratch", .search = "/nonexistent" };
+	struct userns_place place = { .store = dir,
+				      .scratch = "scratch",
+				      .search = "/nonexistent" };
 	struct userns_info info;
 	struct err err = ERR_INIT;
 	char scratch[64];
