@@ -7,13 +7,10 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/digest.h"
 
-#include <errno.h>
 #include <openssl/sha.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
-#include "base/mem.h"
 
 _Static_assert(sizeof(SHA256_CTX) <= sizeof(struct hasher), "hasher holds a SHA256_CTX");
 
@@ -113,30 +110,4 @@ void digest_of(const void *data, size_t len, struct digest *ret_digest)
 	hasher_init(&hasher);
 	hasher_add(&hasher, data, len);
 	hasher_finish(&hasher, ret_digest);
-}
-
-int digest_of_fd(int fd, struct digest *ret_digest, uint64_t *ret_size, struct err *err)
-{
-	const size_t size = 256 * 1024;
-	cleanup_free unsigned char *block = xmalloc(size);
-	struct hasher hasher;
-	uint64_t total = 0;
-
-	hasher_init(&hasher);
-	for (;;) {
-		ssize_t got = read(fd, block, size);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return err_os(err, "read");
-		if (got == 0)
-			break;
-		hasher_add(&hasher, block, (size_t)got);
-		total += (uint64_t)got;
-	}
-	hasher_finish(&hasher, ret_digest);
-	if (ret_size)
-		*ret_size = total;
-	return 0;
 }

@@ -44,7 +44,4 @@ void hasher_finish(struct hasher *hasher, struct digest *ret_digest);
 
 void digest_of(const void *data, size_t len, struct digest *ret_digest);
 
-/* Read fd from its position to its end. *ret_size in bytes, may be NULL. Fails with ERR_OS. */
-int digest_of_fd(int fd, struct digest *ret_digest, uint64_t *ret_size, struct err *err);
-
 #endif

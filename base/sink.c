@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/sink.h"
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 
@@ -48,18 +47,4 @@ void sink_digest_init(struct sink_digest *to, struct sink *next)
 {
 	*to = (struct sink_digest){ .sink = { digest_write, digest_finish }, .next = next };
 	hasher_init(&to->hasher);
-}
-
-static int buf_write(struct sink *sink, const void *data, size_t len, struct err *err)
-{
-	struct sink_buf *to = (struct sink_buf *)sink;
-
-	if (buf_add(to->buf, data, len) < 0)
-		return err_set(err, ERR_LIMIT, "larger than %zu bytes", to->buf->max);
-	return 0;
-}
-
-void sink_buf_init(struct sink_buf *to, struct buf *buf)
-{
-	*to = (struct sink_buf){ .sink = { buf_write, nothing_to_finish }, .buf = buf };
 }

@@ -52,12 +52,4 @@ struct sink_digest {
 };
 void sink_digest_init(struct sink_digest *to, struct sink *next);
 
-/* Appends to a buf; its limit is ERR_LIMIT. */
-struct buf;
-struct sink_buf {
-	struct sink sink;
-	struct buf *buf;
-};
-void sink_buf_init(struct sink_buf *to, struct buf *buf);
-
 #endif

@@ -177,18 +177,6 @@ void copy_free(struct copy *copy)
 	free(copy);
 }
 
-size_t copy_count(const struct copy *copy)
-{
-	return copy->n_items;
-}
-
-const char *copy_entry_path(const struct copy *copy, size_t i)
-{
-	char path[NODE_PATH_MAX];
-
-	return arena_strdup(copy->arena, node_path(NULL, copy_item(copy, i)->node, path));
-}
-
 /* --- the key ---------------------------------------------------------------------------------- */
 
 static void put_number(unsigned char *bytes, uint64_t number, size_t size)

@@ -78,12 +78,8 @@ DEFINE_CLEANUP(struct copy *, copy_free)
  */
 int copy_add_to_key(struct copy *copy, struct hasher *hasher, struct err *err);
 
-/* One line per selected entry for `explain`: path and digest. Ordered; NULL-terminated texts are
- * the copy's. Valid after copy_add_to_key(). */
-size_t copy_count(const struct copy *copy);
-const char *copy_entry_path(const struct copy *copy, size_t i);
-
-/* What the key knows of an entry, as one digest: it changes when the entry does. */
+/* What the key knows of an entry, as one digest: it changes when the entry does. Valid after
+ * copy_add_to_key(). */
 void copy_entry_digest(const struct copy *copy, size_t i, struct digest *ret_digest);
 
 /*

@@ -253,12 +253,6 @@ struct ignore; /* rules in order; the last that matches wins */
 int ignore_parse(const char *name, const char *text, size_t len, struct ignore **ret_ignore,
 		 struct err *err);
 
-/*
- * The same rules from single patterns, as COPY --exclude has them: no comments, no BOM, a leading
- * "/" counts. `name` as above; "lines" are 1, 2, ... in order.
- */
-int ignore_from_patterns(const char *name, const char *const *patterns, size_t n,
-			 struct ignore **ret_ignore, struct err *err);
 void ignore_free(struct ignore *ignore);
 
 /*

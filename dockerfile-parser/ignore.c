@@ -152,7 +152,7 @@ static int bad_rule(const struct ignore *ignore, const struct rule *rule, int ki
 
 /* Add a rule from trimmed text. `context` drops a leading "/", as an ignore file wants it. */
 static int add_rule(struct ignore *ignore, const char *text, size_t len, unsigned line,
-		    bool context, struct err *err)
+		    struct err *err)
 {
 	struct rule rule = { .line = line, .include = text[0] == '!' };
 	size_t start = rule.include ? blanks_skip(text, 1, len) : 0;
@@ -165,7 +165,7 @@ static int add_rule(struct ignore *ignore, const char *text, size_t len, unsigne
 	if (len - start > IGNORE_PATTERN_MAX)
 		return bad_rule(ignore, &rule, ERR_LIMIT, "pattern too long", err);
 	clean = path_clean(text + start, len - start);
-	pattern = clean + (context && clean[0] == '/' && clean[1]);
+	pattern = clean + (clean[0] == '/' && clean[1]);
 	rule.pattern = arena_strdup(ignore->arena, pattern);
 	rule.len = strlen(pattern);
 	if (pattern_match(rule.pattern, ".") < 0)
@@ -221,25 +221,7 @@ int ignore_parse(const char *name, const char *text, size_t len, struct ignore *
 		end = blanks_trim(text, start, at + length);
 		if (start == end || text[at] == '#')
 			continue;
-		if (add_rule(ignore, text + start, end - start, line, true, err) < 0)
-			return -1;
-	}
-	*ret_ignore = steal_pointer(&ignore);
-	return 0;
-}
-
-int ignore_from_patterns(const char *name, const char *const *patterns, size_t n,
-			 struct ignore **ret_ignore, struct err *err)
-{
-	cleanup_with(ignore_free) struct ignore *ignore = ignore_new(name);
-
-	for (size_t i = 0; i < n; i++) {
-		size_t len = strlen(patterns[i]);
-		size_t start = blanks_skip(patterns[i], 0, len);
-		size_t end = blanks_trim(patterns[i], start, len);
-
-		if (start < end && add_rule(ignore, patterns[i] + start, end - start,
-					    (unsigned)i + 1, false, err) < 0)
+		if (add_rule(ignore, text + start, end - start, line, err) < 0)
 			return -1;
 	}
 	*ret_ignore = steal_pointer(&ignore);

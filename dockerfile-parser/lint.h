@@ -93,7 +93,4 @@ void lint_free(struct lint_result *result);
 /* "lint violation found for rules: A, B" into *err. Returns -1. */
 int lint_error(const struct lint_result *result, struct err *err);
 
-/* All rules, for documentation and tests: rule i, or NULL past the last. */
-const struct lint_rule *lint_rule_at(size_t i, unsigned *ret_set, bool *ret_experimental);
-
 #endif

@@ -7,7 +7,8 @@
  *
  *	lint.c			the table of rules, and their warnings
  *	lint_config.c		which rules are silenced, and where
- *	lint_scope.c		one pass: stages, variables, words after expansion
+ *	lint_scope.c		one pass: stages and variables
+ *	lint_expand.c		words after expansion, names that are not set
  *	lint_shell.c		RUN text -> commands
  *	lint_buildkit.c, lint_from.c, lint_hadolint.c, lint_stage.c, lint_packages.c, lint_cbuild.c
  *				the rules, one function each
@@ -124,6 +125,29 @@ struct lint {
 void lint_scope_fill(struct lint *lint);
 void lint_scope_release(struct lint *lint);
 
+/* The stage of that name or number above `before`, or NULL. */
+struct lint_stage *lint_find_stage(const struct lint *lint, const char *name, size_t before);
+
+/* --- lint_expand.c ---------------------------------------------------------------------------- */
+
+/*
+ * A word or a heredoc of a step, which remembers what is undefined in it. A word that does not
+ * expand stays as it is.
+ */
+const char *lint_expand_word(struct lint *lint, struct lint_step *step, const struct strv *env,
+			     const char *word);
+void lint_expand_heredoc(struct lint *lint, struct lint_step *step, const struct strv *env,
+			 const char *content);
+
+/* A word of which nobody is told what is undefined. NULL when it does not expand. */
+const char *lint_expand_quietly(struct lint *lint, const struct strv *env, const char *word);
+
+/* BuildKit's own switches are never in the environment. */
+bool lint_never_set(const char *name);
+
+/* Add a name unless it is there. */
+void lint_add_name(struct strv *names, const char *name);
+
 /* How FROM and its flags were expanded: which names were found, and which not. */
 struct lint_expansion {
 	const char *text; /* NULL when it does not expand */
@@ -133,9 +157,6 @@ struct lint_expansion {
 void lint_expand_global(struct lint *lint, const struct strv *scope, const char *word,
 			struct lint_expansion *ret_expansion);
 void lint_expansion_release(struct lint_expansion *expansion);
-
-/* The stage of that name or number above `before`, or NULL. */
-struct lint_stage *lint_find_stage(const struct lint *lint, const char *name, size_t before);
 
 /* --- lint.c ----------------------------------------------------------------------------------- */
 
@@ -153,6 +174,9 @@ struct lint_check {
 /* Tables end with an empty entry. */
 extern const struct lint_check lint_buildkit_checks[], lint_from_checks[], lint_hadolint_checks[],
 	lint_stage_checks[], lint_package_checks[], lint_cbuild_checks[];
+
+/* All rules, one after another, for tests: rule i, or NULL past the last. */
+const struct lint_rule *lint_rule_at(size_t i, unsigned *ret_set, bool *ret_experimental);
 
 /* Warn of a step, over its lines or over a range of them. */
 void lint_warn(struct lint *lint, const struct lint_check *check, const struct lint_step *step,

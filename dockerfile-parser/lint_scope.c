@@ -9,7 +9,7 @@
  *  4. below an image that nothing is known of, or a stage that does not count, no variable is
  *     undefined
  *
- * All expansions together take EXPANSIONS_MAX bytes at most; beyond that words stay as written.
+ * The words themselves are expanded in lint_expand.c.
  */
 #include "dockerfile-parser/lint_internal.h"
 
@@ -19,139 +19,7 @@
 #include <strings.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
-#include "base/err.h"
 #include "base/mem.h"
-
-#define NEAR_MAX 256 /* names that are compared with one that is not set */
-
-struct lookup {
-	struct lint *lint;
-	const struct strv *env;
-	struct lint_step *step;		  /* remembers what is undefined; NULL: nothing does */
-	size_t word_start;		  /* its undefined names from here on are of this word */
-	struct lint_expansion *expansion; /* or this remembers it */
-};
-
-static bool has_name(const struct strv *names, const char *name)
-{
-	for (size_t i = 0; i < names->n; i++)
-		if (!strcmp(names->v[i], name))
-			return true;
-	return false;
-}
-
-static void add_name(struct strv *names, const char *name)
-{
-	if (!has_name(names, name))
-		strv_add(names, name);
-}
-
-static const char *nearest(const struct strv *env, const char *name)
-{
-	cleanup_strv struct strv names = STRV_INIT;
-	const char *near;
-
-	for (size_t i = 0; i < env->n && i < NEAR_MAX; i++)
-		strv_addn(&names, env->v[i], strcspn(env->v[i], "="));
-	near = suggest(name, (const char *const *)names.v, names.n);
-	for (size_t i = 0; near && i < names.n; i++)
-		if (near == names.v[i])
-			return env->v[i];
-	return NULL;
-}
-
-/* BuildKit's own switches are never in the environment. */
-static bool never_set(const char *name)
-{
-	return !strcmp(name, "BUILDKIT_SBOM_SCAN_CONTEXT") ||
-	       !strcmp(name, "BUILDKIT_SBOM_SCAN_STAGE");
-}
-
-static void remember(struct lookup *lookup, const char *name)
-{
-	struct lint_step *step = lookup->step;
-	struct lint *lint = lookup->lint;
-	const char *near;
-
-	if (!step->stage->env_known || has_name(&step->stage->declared, name) || never_set(name) ||
-	    !lint->names_left)
-		return;
-	for (size_t i = lookup->word_start; i < step->n_undefined; i++)
-		if (!strcmp(step->undefined[i].name, name))
-			return;
-	lint->names_left--;
-	near = nearest(lookup->env, name);
-	step->undefined = arena_grow(lint->arena, step->undefined, step->n_undefined,
-				     &step->cap_undefined, sizeof(*step->undefined));
-	step->undefined[step->n_undefined++] = (struct lint_name){
-		.name = arena_strdup(lint->arena, name),
-		.near = near ? arena_strndup(lint->arena, near, strcspn(near, "=")) : NULL,
-	};
-}
-
-static const char *look_up(void *arg, const char *name, size_t name_len)
-{
-	struct lookup *lookup = arg;
-	cleanup_free char *copy = xstrndup(name, name_len);
-	const char *value = env_get(lookup->env, copy);
-
-	if (lookup->expansion)
-		add_name(value ? &lookup->expansion->found : &lookup->expansion->missing, copy);
-	else if (!value && lookup->step)
-		remember(lookup, copy);
-	return value;
-}
-
-/* The word after expansion, or NULL; the arena's. */
-static const char *expand(struct lookup *lookup, const char *word, char escape, unsigned flags)
-{
-	struct lint *lint = lookup->lint;
-	cleanup_free char *text = NULL;
-	struct err ignored = ERR_INIT;
-	size_t len;
-
-	if (expand_word(word, escape, flags, look_up, lookup, &text, &ignored) < 0)
-		return NULL;
-	len = strlen(text);
-	if (len > lint->budget)
-		return NULL;
-	lint->budget -= len;
-	return arena_strndup(lint->arena, text, len);
-}
-
-/* A word of a step; one that does not expand stays as it is. */
-static const char *step_word(struct lint *lint, struct lint_step *step, const struct strv *env,
-			     const char *word)
-{
-	struct lookup lookup = {
-		.lint = lint,
-		.env = env,
-		.step = step,
-		.word_start = step->n_undefined,
-	};
-	const char *text;
-
-	if (!strpbrk(word, "$\"'\\`"))
-		return word;
-	text = expand(&lookup, word, lint->dockerfile->directives.escape, 0);
-	return text ? text : word;
-}
-
-void lint_expand_global(struct lint *lint, const struct strv *scope, const char *word,
-			struct lint_expansion *ret_expansion)
-{
-	struct lookup lookup = { .lint = lint, .env = scope, .expansion = ret_expansion };
-
-	*ret_expansion = (struct lint_expansion){ .text = NULL };
-	ret_expansion->text = expand(&lookup, word, lint->dockerfile->directives.escape, 0);
-}
-
-void lint_expansion_release(struct lint_expansion *expansion)
-{
-	strv_release(&expansion->found);
-	strv_release(&expansion->missing);
-}
 
 /* --- before the first FROM ------------------------------------------------------------------- */
 
@@ -161,12 +29,10 @@ static void global_arg(struct lint *lint, const struct instruction *arg, struct 
 	for (size_t i = 0; i + 2 < arg->n_args; i += 3) {
 		const char *name = arg->args[i].text;
 		const char *value = given ? env_get(given, name) : NULL;
-		struct lookup lookup = { .lint = lint, .env = scope };
 
-		add_name(&lint->global_names, name);
+		lint_add_name(&lint->global_names, name);
 		if (!value && *arg->args[i + 2].text)
-			value = expand(&lookup, arg->args[i + 1].text,
-				       lint->dockerfile->directives.escape, 0);
+			value = lint_expand_quietly(lint, scope, arg->args[i + 1].text);
 		if (value)
 			env_set(scope, name, value);
 	}
@@ -293,23 +159,16 @@ static void expand_flags(struct lint *lint, struct lint_step *step, const struct
 	for (size_t i = 0; i < step->instruction->n_flags; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
 			if (!strcmp(step->instruction->flags[i].name, names[k]))
-				step_word(lint, step, env, step->instruction->flags[i].value);
+				lint_expand_word(lint, step, env,
+						 step->instruction->flags[i].value);
 }
 
 static void expand_heredocs(struct lint *lint, struct lint_step *step, const struct strv *env)
 {
-	for (size_t i = 0; i < step->instruction->n_heredocs; i++) {
-		struct lookup lookup = {
-			.lint = lint,
-			.env = env,
-			.step = step,
-			.word_start = step->n_undefined,
-		};
-
+	for (size_t i = 0; i < step->instruction->n_heredocs; i++)
 		if (step->instruction->heredocs[i].expand)
-			expand(&lookup, step->instruction->heredocs[i].content, '\\',
-			       EXPAND_RAW_QUOTES);
-	}
+			lint_expand_heredoc(lint, step, env,
+					    step->instruction->heredocs[i].content);
 }
 
 static void expand_args(struct lint *lint, struct lint_step *step, const struct strv *env)
@@ -318,17 +177,15 @@ static void expand_args(struct lint *lint, struct lint_step *step, const struct 
 
 	for (size_t i = 0; i < instruction->n_args; i++)
 		if (!instruction->args[i].heredoc)
-			step->words[i] = step_word(lint, step, env, instruction->args[i].text);
+			step->words[i] =
+				lint_expand_word(lint, step, env, instruction->args[i].text);
 }
 
 /* BuildKit does not say which variables an EXPOSE misses. */
 static void expose_step(struct lint *lint, struct lint_step *step)
 {
-	struct lookup lookup = { .lint = lint, .env = &step->stage->env };
-
 	for (size_t i = 0; i < step->instruction->n_args; i++) {
-		const char *text =
-			expand(&lookup, step->words[i], lint->dockerfile->directives.escape, 0);
+		const char *text = lint_expand_quietly(lint, &step->stage->env, step->words[i]);
 
 		if (text)
 			step->words[i] = text;
@@ -356,12 +213,12 @@ static void arg_step(struct lint *lint, struct lint_step *step)
 			value = env_get(lint->inputs->build_args, name);
 		if (!value && *arg->args[i + 2].text)
 			value = step->words[i + 1] =
-				step_word(lint, step, env, arg->args[i + 1].text);
+				lint_expand_word(lint, step, env, arg->args[i + 1].text);
 		else if (!value)
 			value = env_get(&lint->globals, name);
-		if (value && !never_set(name))
+		if (value && !lint_never_set(name))
 			env_set(env, name, value);
-		add_name(&step->stage->declared, name);
+		lint_add_name(&step->stage->declared, name);
 	}
 }
 

@@ -2,6 +2,8 @@
 /* registry/transport.c: what is asked of the helper: a request made, its result taken apart. */
 #include "registry/transport.h"
 
+#include <string.h>
+
 #include "base/err.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -15,6 +17,15 @@ static void set_text(json_t *object, const char *key, const char *text)
 {
 	if (text)
 		json_object_set_new(object, key, json_string(text));
+}
+
+/* What jansson has a copy of is wiped there. */
+static void forget_text(json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	if (text)
+		explicit_bzero((char *)text, strlen(text));
 }
 
 json_t *helper_request(const struct transport_options *options, const char *op,
@@ -138,6 +149,7 @@ int transport_fetch(const struct transport_options *options, struct store *store
 	struct transport_file file = { 0 };
 	const char *etag, *modified;
 	uint64_t mtime;
+	int rc;
 
 	set_text(request, "op", OP_FETCH);
 	set_text(request, "url", url->url);
@@ -147,7 +159,9 @@ int transport_fetch(const struct transport_options *options, struct store *store
 	set_text(request, "modified", url->modified);
 	set_text(request, "authorization", url->authorization);
 	json_object_set_new(request, "max", json_integer((json_int_t)url->max));
-	if (helper_call(options, store, request, listener, arg, &result, err) < 0)
+	rc = helper_call(options, store, request, listener, arg, &result, err);
+	forget_text(request, "authorization");
+	if (rc < 0)
 		return -1;
 	file.unchanged = json_is_true(json_object_get(result, "unchanged"));
 	if (!file.unchanged && js_digest(result, "digest", &file.digest, err) < 0)

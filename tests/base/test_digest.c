@@ -51,25 +51,6 @@ static void test_digest__parse_takes_only_the_canonical_form(void **state)
 	assert_int_equal(err.kind, ERR_UNSUPPORTED);
 }
 
-static void test_digest__of_fd_counts(void **state)
-{
-	struct digest whole, parts;
-	struct err err = ERR_INIT;
-	uint64_t size;
-	int ends[2];
-
-	(void)state;
-	assert_int_equal(pipe(ends), 0);
-	assert_int_equal(write(ends[1], "ab", 2), 2);
-	assert_int_equal(write(ends[1], "c", 1), 1);
-	close(ends[1]);
-	assert_int_equal(digest_of_fd(ends[0], &parts, &size, &err), 0);
-	close(ends[0]);
-	digest_of("abc", 3, &whole);
-	assert_true(digest_equal(&whole, &parts));
-	assert_int_equal(size, 3);
-}
-
 static void test_digest__a_hasher_may_be_copied(void **state)
 {
 	struct hasher one, other;
@@ -91,7 +72,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_digest__of_known_bytes),
 		cmocka_unit_test(test_digest__parse_takes_only_the_canonical_form),
-		cmocka_unit_test(test_digest__of_fd_counts),
 		cmocka_unit_test(test_digest__a_hasher_may_be_copied),
 	};
 

@@ -197,20 +197,6 @@ static void test_ignore__shows_its_rules(void **state)
 	ignore_free(ignore);
 }
 
-static void test_ignore__from_patterns(void **state)
-{
-	static const char *const patterns[] = { "#a", "/b", "c/" };
-	struct err err = ERR_INIT;
-	struct ignore *ignore;
-
-	(void)state;
-	assert_int_equal(ignore_from_patterns("--exclude", patterns, 3, &ignore, &err), 0);
-	assert_true(ignore_excludes(ignore, "#a", NULL));
-	assert_false(ignore_excludes(ignore, "b", NULL));
-	assert_true(ignore_excludes(ignore, "c/d", NULL));
-	ignore_free(ignore);
-}
-
 static void test_ignore__many_rules(void **state)
 {
 	cleanup_free char *text = xmalloc(1000 * 8 + 1);
@@ -255,7 +241,6 @@ int main(void)
 		cmocka_unit_test(test_ignore__nothing_excludes_nothing),
 		cmocka_unit_test(test_ignore__says_where_to_descend),
 		cmocka_unit_test(test_ignore__shows_its_rules),
-		cmocka_unit_test(test_ignore__from_patterns),
 		cmocka_unit_test(test_ignore__many_rules),
 		cmocka_unit_test(test_ignore__is_never_slow),
 	};

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "dockerfile-parser/lint_internal.h"
 #include "base/strv.h"
 
 #define ALL (LINT_BUILDKIT | LINT_HADOLINT | LINT_CBUILD)

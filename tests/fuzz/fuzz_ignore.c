@@ -63,9 +63,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		look_up(ignore, path);
 		ignore_free(ignore);
 	}
-	if (ignore_from_patterns("--exclude", &rules, 1, &ignore, &err) == 0) {
-		look_up(ignore, path);
-		ignore_free(ignore);
-	}
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sink.h"
+#include "tests/layers/sink_buf.h"
 #include "tests/layers/tar_build.h"
 
 #define SAMPLE_SIZE (5 * 1024 * 1024 + 12345)

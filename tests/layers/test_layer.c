@@ -17,6 +17,7 @@
 #include "base/sink.h"
 #include "layers/layer.h"
 #include "layers/store.h"
+#include "tests/layers/sink_buf.h"
 #include "tests/layers/tar_build.h"
 
 struct fixture {

@@ -13,6 +13,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sink.h"
+#include "tests/layers/digest_file.h"
+#include "tests/layers/sink_buf.h"
 #include "tests/layers/tar_build.h"
 
 struct fixture {
@@ -269,7 +271,7 @@ static void test_tar_write__files_are_copied_and_hashed(void **state)
 
 		if (tar_writer_file(fixture->writer, &entry, fd, &got, &fixture->err) < 0)
 			fail_msg("%s", fixture->err.message);
-		assert_int_equal(digest_of_fd(again, &want, NULL, &fixture->err), 0);
+		digest_file(again, &want);
 		assert_true(digest_equal(&got, &want));
 	}
 	assert_int_equal(tar_writer_end(fixture->writer, &fixture->err), 0);
