@@ -21,8 +21,8 @@
  *	costs/<hex>		what the steps of an image cost, written by builder/
  *	probes/<hex>		what this machine allows, written by builder/
  *	mounts/<hex>/		cache mounts
- *	tmp/<random>/		work in progress; tmp/<random>.lock is held while it is alive
- *	tmp/<random>		a file being written; locked itself while it is alive
+ *	tmp/<random>/		one process's work in progress: files being written, directories,
+ *				by number; tmp/<random>.lock is held while it is alive
  *	locks/<name>		lock files, never removed
  *	format			says that this directory is a store, and of which version
  */
@@ -166,12 +166,12 @@ int record_remove(struct store *store, const char *kind, const struct digest *na
 
 #define SCRATCH_PATH_MAX 64
 
-/* A directory of one's own under tmp/, removed by scratch_free() or by the next store_sweep(). */
+/* A directory of one's own under tmp/, removed by scratch_free() or store_free(), or by the next
+ * store_sweep(). */
 struct scratch {
 	struct store *store;
-	char path[SCRATCH_PATH_MAX]; /* relative to store_fd(): "tmp/<random>" */
+	char path[SCRATCH_PATH_MAX]; /* relative to store_fd() */
 	int dir_fd;
-	int lock_fd;
 };
 int scratch_open(struct store *store, struct scratch **ret_scratch, struct err *err);
 void scratch_free(struct scratch *scratch);
