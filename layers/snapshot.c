@@ -283,6 +283,13 @@ int snapshot_settle(struct snapshot *snapshot, bool *ret_empty, unsigned *ret_sk
 	return 0;
 }
 
+void snapshot_tidy(struct snapshot *snapshot)
+{
+	/* a layer that was there already has left its tree here, which later steps may stand on */
+	if (faccessat(snapshot->scratch->dir_fd, "tree", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		scratch_free(steal_pointer(&snapshot->scratch));
+}
+
 int snapshot_push(const struct snapshot *snapshot, struct root *root, struct err *err)
 {
 	const struct stacked *stacked = (const struct stacked *)snapshot;
