@@ -16,6 +16,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -25,6 +27,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "layers/internal.h"
 
 static const char store_format[] = "cbuild store 1\n";
@@ -49,6 +52,9 @@ struct store {
 	enum owner_record owners;
 	const struct cancel *cancel;
 	struct workplace workplace;
+	pthread_mutex_t early_guard; /* stages begin as they come */
+	struct pool *early;	     /* see store_begin_sync() */
+	atomic_bool early_runs;
 };
 
 int store_fd(const struct store *store)
@@ -120,6 +126,8 @@ void store_free(struct store *store)
 {
 	if (!store)
 		return;
+	pool_close(store->early);
+	pthread_mutex_destroy(&store->early_guard);
 	workplace_leave(store);
 	file_close_at(&store->dir_fd);
 	free(store->path);
@@ -269,6 +277,7 @@ int store_open(const char *path, bool create, struct store **ret_store, struct e
 	store->dir_fd = -1;
 	store->is_roots = geteuid() == 0;
 	workplace_init(&store->workplace);
+	pthread_mutex_init(&store->early_guard, NULL);
 	store->path = absolute_path(path, err);
 	if (!store->path)
 		return -1;
@@ -295,6 +304,28 @@ int store_open(const char *path, bool create, struct store **ret_store, struct e
 		return err_wrap(err, "open the store");
 	*ret_store = steal_pointer(&store);
 	return 0;
+}
+
+/* An error is left to store_sync(): the kernel tells of one once for each open descriptor. */
+static void write_out(void *arg)
+{
+	struct store *store = arg;
+	cleanup_fd int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		syncfs(fd);
+	store->early_runs = false;
+}
+
+void store_begin_sync(struct store *store)
+{
+	pthread_mutex_lock(&store->early_guard);
+	if (!store->early_runs) {
+		pool_close(store->early);
+		store->early_runs = true;
+		store->early = pool_open(1, write_out, store);
+	}
+	pthread_mutex_unlock(&store->early_guard);
 }
 
 int store_sync(struct store *store, struct err *err)

@@ -95,6 +95,10 @@ const struct cancel *store_cancel(const struct store *store);
  */
 int store_sync(struct store *store, struct err *err);
 
+/* Begin to write out what there is, beside what the caller does next: store_sync() then has less to
+ * wait for. One at a time; a call while one is under way does nothing. */
+void store_begin_sync(struct store *store);
+
 /*
  * Leave that to a later command: until store_sync() has succeeded, here or in another process,
  * store_is_synced() is false, and a power cut may take what is young.
