@@ -62,6 +62,7 @@ static void run(void *arg)
 
 	deferred->status = name_layer(deferred);
 	store_unlock(&deferred->lock_fd);
+	snapshot_tidy(deferred->snapshot);
 }
 
 /* Lock held. */

@@ -25,7 +25,8 @@
 #include "builder/schedule.h"
 #include "sandbox/sandbox.h"
 
-#define SCRIPT_DIR "/dev/pipes/"
+#define SCRIPT_DIR    "/dev/pipes/"
+#define WRITE_OUT_MIN (8 << 20) /* bytes that are worth a thread to write them */
 
 struct run_step {
 	struct builder *builder;
@@ -425,8 +426,12 @@ static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct
 		return -1;
 	status = run_in(step, snapshot, root_fd, &result, err);
 	overlay_unmount(root_fd);
-	if (status < 0 || run_end_check(&step->argv, options, &result, err) < 0 ||
-	    make_layer(step, &snapshot, err) < 0)
+	if (status < 0 || run_end_check(&step->argv, options, &result, err) < 0)
+		return -1;
+	/* the disk works while the layer is hashed */
+	if (result.written_bytes >= WRITE_OUT_MIN && !options->no_sync)
+		store_begin_sync(options->store);
+	if (make_layer(step, &snapshot, err) < 0)
 		return -1;
 	step->record.cpu_ns = result.cpu_ns;
 	step->record.peak_bytes = result.peak_bytes;

@@ -5,6 +5,7 @@
 /* layers/internal.h: what the files of layers/ share among themselves. */
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -474,8 +475,22 @@ int record_put_at(struct store *store, const char *path, const void *data, size_
  * reader meets it as this one did. */
 void store_set_aside(struct store *store, const char *path);
 
-/* A new file tmp/<random>, open for reading and writing and locked while it is open. Rename it
- * from *ret_path, or unlink it. */
+/* Where this process makes what has no name yet, from when it first needs it. */
+#define WORKPLACE_PATH_MAX 32
+struct workplace {
+	pthread_mutex_t guard;
+	char path[WORKPLACE_PATH_MAX]; /* "tmp/<random>" */
+	int lock_fd;		       /* -1: nothing was needed so far */
+	bool made;
+	uint64_t next; /* the number of the next thing */
+};
+void workplace_init(struct workplace *place);
+struct workplace *store_workplace(struct store *store);
+
+/* Remove all that is left in it. */
+void workplace_leave(struct store *store);
+
+/* A new file there, open for reading and writing. Rename it from *ret_path, or unlink it. */
 #define TMP_PATH_MAX 64
 int tmp_file_open(struct store *store, char ret_path[TMP_PATH_MAX], int *ret_fd, struct err *err);
 

@@ -274,13 +274,15 @@ int snapshot_commit(struct snapshot *snapshot, struct layer *ret_layer, unsigned
  * snapshots over it, work at once. snapshot_digest() may run in another thread and computes what
  * the layer is called; then snapshot_name() moves the directory to trees/, which nobody may do
  * while a snapshot over such a root is prepared and mounted; root_name() tells the root. The
- * snapshot must live as long as anything is mounted over it.
+ * snapshot must live as long as anything is mounted over it; snapshot_tidy() removes before then
+ * what nothing can be mounted on, once snapshot_name() was called.
  */
 int snapshot_settle(struct snapshot *snapshot, bool *ret_empty, unsigned *ret_skipped,
 		    struct err *err);
 int snapshot_push(const struct snapshot *snapshot, struct root *root, struct err *err);
 int snapshot_digest(const struct snapshot *snapshot, struct layer *ret_layer, struct err *err);
 int snapshot_name(const struct snapshot *snapshot, const struct layer *layer, struct err *err);
+void snapshot_tidy(struct snapshot *snapshot);
 void snapshot_free(struct snapshot *snapshot);
 DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 

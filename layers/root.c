@@ -42,6 +42,8 @@ struct root_layer {
 	struct tar_index *index;
 	bool has_top; /* every lookup begins with the layer's root: it is kept */
 	struct look top;
+	char *absent; /* the first name its tree was found to lack: "etc", mostly, which each step
+		       * asks for several times */
 };
 
 struct root {
@@ -58,6 +60,7 @@ void root_free(struct root *root)
 		struct root_layer *layer = &root->layers[i];
 
 		free(layer->place);
+		free(layer->absent);
 		file_close_at(&layer->fs_fd);
 		file_close_at(&layer->blob_fd);
 		path_set_release(&layer->implied);
@@ -375,8 +378,17 @@ static int look_in(struct root *root, size_t at, const char *path, bool ask_opaq
 		look_in_tar(layer->index, path, ret_look);
 		return 0;
 	}
-	if (*path)
-		return look_in_tree(root, at, path, ask_opaque, ret_look, err);
+	if (*path) {
+		if (layer->absent && !strcmp(layer->absent, path)) {
+			*ret_look = (struct look){ .kind = LOOK_ABSENT };
+			return 0;
+		}
+		if (look_in_tree(root, at, path, ask_opaque, ret_look, err) < 0)
+			return -1;
+		if (!layer->absent && ret_look->kind == LOOK_ABSENT)
+			layer->absent = xstrdup(path);
+		return 0;
+	}
 	if (!layer->has_top && look_in_tree(root, at, "", true, &layer->top, err) < 0)
 		return -1;
 	layer->has_top = true;

@@ -2,17 +2,21 @@
 /*
  * layers/scratch.c: work in progress under tmp/, and locks.
  *
- * What lies under tmp/ is alive while its lock is held: a directory tmp/X by a flock on
- * tmp/X.lock, a file tmp/X by a flock on itself. The kernel drops both when the process dies.
- * 1. A directory is made after its lock file is locked, and removed before its lock file is.
+ * A process that writes has one directory tmp/X, alive while a flock on tmp/X.lock is held; the
+ * kernel drops it when the process dies. What the process has in the making is in there by number.
+ * 1. The directory is made after its lock file is locked, and removed before its lock file is.
  * 2. Only the holder of a lock removes its file; so a maker that got the lock of a file which still
  *    has its name is safe from any sweep. One that has lost its name was swept in between: again.
- * 3. Sweeping touches only names of our own form.
+ * 3. A forked child works in the same directory: its numbers are its parent's, so a number that is
+ *    taken is passed over, and what it leaves goes with the parent's.
+ * 4. Sweeping touches only names of our own form.
  */
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -26,6 +30,7 @@
 
 #define LOCK_SUFFIX ".lock"
 #define LOOK_MAX_MS 32 /* between two looks at a lock */
+#define TRIES_MAX   100
 
 static int lock_fd(int fd, int how)
 {
@@ -45,15 +50,16 @@ static int own_file(int fd)
 	return lock_fd(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
-/* Make tmp/<random><suffix> and lock it. */
-static int make_locked(struct store *store, const char *suffix, char path[TMP_PATH_MAX],
-		       int *ret_fd, struct err *err)
+/* Make tmp/<random>.lock and lock it; *ret_path is the name without its end. */
+static int make_locked(struct store *store, char ret_path[WORKPLACE_PATH_MAX], int *ret_fd,
+		       struct err *err)
 {
-	for (int tries = 0; tries < 100; tries++) {
-		char random[FILE_RANDOM_MAX];
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		char random[FILE_RANDOM_MAX], path[WORKPLACE_PATH_MAX + sizeof(LOCK_SUFFIX)];
 		cleanup_fd int fd = -1;
 
-		snprintf(path, TMP_PATH_MAX, "tmp/%s%s", file_random_name(random), suffix);
+		snprintf(ret_path, WORKPLACE_PATH_MAX, "tmp/%s", file_random_name(random));
+		snprintf(path, sizeof(path), "%s" LOCK_SUFFIX, ret_path);
 		fd = openat(store_fd(store), path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0 && errno != EEXIST)
 			return err_os(err, "make %s in the store", path);
@@ -65,26 +71,98 @@ static int make_locked(struct store *store, const char *suffix, char path[TMP_PA
 	return err_set(err, ERR_FAILED, "cannot make a temporary file in the store");
 }
 
+/* --- the process's own directory -------------------------------------------------------------- */
+
+void workplace_init(struct workplace *place)
+{
+	*place = (struct workplace){ .lock_fd = -1 };
+	pthread_mutex_init(&place->guard, NULL);
+}
+
+void workplace_leave(struct store *store)
+{
+	struct workplace *place = store_workplace(store);
+	char lock_path[WORKPLACE_PATH_MAX + sizeof(LOCK_SUFFIX)];
+	struct err ignored = ERR_INIT;
+
+	/* what cannot be removed now keeps its lock file, for the next sweep */
+	if (place->lock_fd >= 0 &&
+	    file_remove_tree_at(store_fd(store), place->path, &ignored) == 0) {
+		snprintf(lock_path, sizeof(lock_path), "%s" LOCK_SUFFIX, place->path);
+		unlinkat(store_fd(store), lock_path, 0);
+	}
+	file_close_at(&place->lock_fd);
+	pthread_mutex_destroy(&place->guard);
+}
+
+/* Guard held. */
+static int enter_workplace(struct store *store, struct workplace *place, struct err *err)
+{
+	if (place->lock_fd < 0 && make_locked(store, place->path, &place->lock_fd, err) < 0)
+		return -1;
+	if (mkdirat(store_fd(store), place->path, 0700) < 0 && errno != EEXIST)
+		return err_os(err, "make %s in the store", place->path);
+	place->made = true;
+	return 0;
+}
+
+/* A name that this process has not used yet. */
+static int next_path(struct store *store, char ret_path[TMP_PATH_MAX], struct err *err)
+{
+	struct workplace *place = store_workplace(store);
+	int bad = 0;
+
+	pthread_mutex_lock(&place->guard);
+	if (!place->made)
+		bad = enter_workplace(store, place, err);
+	if (!bad)
+		snprintf(ret_path, TMP_PATH_MAX, "%s/%" PRIu64, place->path, place->next++);
+	pthread_mutex_unlock(&place->guard);
+	return bad;
+}
+
 int tmp_file_open(struct store *store, char ret_path[TMP_PATH_MAX], int *ret_fd, struct err *err)
 {
-	return make_locked(store, "", ret_path, ret_fd, err);
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		if (next_path(store, ret_path, err) < 0)
+			return -1;
+		*ret_fd = openat(store_fd(store), ret_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+				 0600);
+		if (*ret_fd >= 0)
+			return 0;
+		if (errno != EEXIST)
+			break;
+	}
+	return err_os(err, "make %s in the store", ret_path);
 }
 
 /* --- scratch ---------------------------------------------------------------------------------- */
 
+static int make_directory(struct scratch *scratch, struct err *err)
+{
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		char path[TMP_PATH_MAX];
+
+		if (next_path(scratch->store, path, err) < 0)
+			return -1;
+		if (mkdirat(store_fd(scratch->store), path, 0700) == 0) {
+			snprintf(scratch->path, sizeof(scratch->path), "%s", path);
+			return 0;
+		}
+		if (errno != EEXIST)
+			break;
+	}
+	return err_os(err, "make a directory in the store");
+}
+
 int scratch_open(struct store *store, struct scratch **ret_scratch, struct err *err)
 {
 	cleanup_with(scratch_free) struct scratch *scratch = xcalloc(1, sizeof(*scratch));
-	char lock_path[TMP_PATH_MAX];
 
 	scratch->store = store;
-	scratch->dir_fd = scratch->lock_fd = -1;
-	if (make_locked(store, LOCK_SUFFIX, lock_path, &scratch->lock_fd, err) < 0)
+	scratch->dir_fd = -1;
+	if (make_directory(scratch, err) < 0)
 		return -1;
-	snprintf(scratch->path, sizeof(scratch->path), "%.*s",
-		 (int)(strlen(lock_path) - strlen(LOCK_SUFFIX)), lock_path);
-	if (mkdirat(store_fd(store), scratch->path, 0700) < 0)
-		return err_os(err, "make %s in the store", scratch->path);
 	scratch->dir_fd =
 		openat(store_fd(store), scratch->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (scratch->dir_fd < 0)
@@ -93,21 +171,17 @@ int scratch_open(struct store *store, struct scratch **ret_scratch, struct err *
 	return 0;
 }
 
+/* The descriptor is closed last: freeing a directory's blocks may wait for the disk, and would with
+ * the directory above locked, in which others want to begin something. */
 void scratch_free(struct scratch *scratch)
 {
 	struct err ignored = ERR_INIT;
-	char lock_path[TMP_PATH_MAX + sizeof(LOCK_SUFFIX)];
 
 	if (!scratch)
 		return;
+	if (scratch->path[0])
+		file_remove_tree_at(store_fd(scratch->store), scratch->path, &ignored);
 	file_close_at(&scratch->dir_fd);
-	/* what cannot be removed now keeps its lock file, for the next sweep */
-	if (scratch->path[0] &&
-	    file_remove_tree_at(store_fd(scratch->store), scratch->path, &ignored) == 0) {
-		snprintf(lock_path, sizeof(lock_path), "%s" LOCK_SUFFIX, scratch->path);
-		unlinkat(store_fd(scratch->store), lock_path, 0);
-	}
-	file_close_at(&scratch->lock_fd);
 	free(scratch);
 }
 

@@ -200,14 +200,15 @@ static int make_tree(struct stacked *stacked, const struct diff_result *result, 
 {
 	struct snapshot *snapshot = &stacked->snapshot;
 	int scratch_fd = snapshot->scratch->dir_fd;
+	cleanup_fd int fd = -1;
 
 	if (mkdirat(scratch_fd, "tree", 0700) < 0 ||
 	    renameat(scratch_fd, "upper", scratch_fd, "tree/fs") < 0)
 		return err_os(err, "make a tree of %s", snapshot->upper);
+	fd = openat(scratch_fd, "tree/implied", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	/* one path, that of the root, and its NUL; or nothing */
-	if (file_replace_at(scratch_fd, "tree/implied", "", result->root_implied, 0600, false,
-			    err) < 0)
-		return -1;
+	if (fd < 0 || write_all(fd, "", result->root_implied) < 0)
+		return err_os(err, "write %s/tree/implied", snapshot->scratch->path);
 	stacked->root_implied = result->root_implied;
 	snprintf(stacked->tree, sizeof(stacked->tree), "%s/tree", snapshot->scratch->path);
 	return 0;
@@ -280,6 +281,13 @@ int snapshot_settle(struct snapshot *snapshot, bool *ret_empty, unsigned *ret_sk
 	*ret_empty = result.empty;
 	*ret_skipped = result.sockets;
 	return 0;
+}
+
+void snapshot_tidy(struct snapshot *snapshot)
+{
+	/* a layer that was there already has left its tree here, which later steps may stand on */
+	if (faccessat(snapshot->scratch->dir_fd, "tree", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		scratch_free(steal_pointer(&snapshot->scratch));
 }
 
 int snapshot_push(const struct snapshot *snapshot, struct root *root, struct err *err)

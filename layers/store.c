@@ -15,7 +15,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -23,6 +27,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "layers/internal.h"
 
 static const char store_format[] = "cbuild store 1\n";
@@ -46,11 +51,20 @@ struct store {
 	bool is_roots; /* it was opened by him, maybe the root of a container */
 	enum owner_record owners;
 	const struct cancel *cancel;
+	struct workplace workplace;
+	pthread_mutex_t early_guard; /* stages begin as they come */
+	struct pool *early;	     /* see store_begin_sync() */
+	atomic_bool early_runs;
 };
 
 int store_fd(const struct store *store)
 {
 	return store->dir_fd;
+}
+
+struct workplace *store_workplace(struct store *store)
+{
+	return &store->workplace;
 }
 
 void store_use_flat_trees(struct store *store)
@@ -112,6 +126,9 @@ void store_free(struct store *store)
 {
 	if (!store)
 		return;
+	pool_close(store->early);
+	pthread_mutex_destroy(&store->early_guard);
+	workplace_leave(store);
 	file_close_at(&store->dir_fd);
 	free(store->path);
 	free(store);
@@ -223,6 +240,22 @@ static int write_format(int dir_fd, struct err *err)
 	return 0;
 }
 
+/*
+ * What lies below tmp/ belongs to builds that have nothing to do with each other. ext4 then looks
+ * for a quiet part of the disk for each, where it would else search for a free inode beside all
+ * those that are in use or have just been removed. A hint: other file systems do not know it.
+ */
+static void spread_tmp(int dir_fd)
+{
+	cleanup_fd int fd = openat(dir_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int flags;
+
+	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+		return;
+	flags |= FS_TOPDIR_FL;
+	ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 static int make_layout(struct store *store, struct err *err)
 {
 	if (check_nothing_foreign(store->dir_fd, store->path, err) < 0)
@@ -232,6 +265,7 @@ static int make_layout(struct store *store, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(store_directories); i++)
 		if (mkdirat(store->dir_fd, store_directories[i], 0700) < 0 && errno != EEXIST)
 			return err_os(err, "make %s in %s", store_directories[i], store->path);
+	spread_tmp(store->dir_fd);
 	return write_format(store->dir_fd, err);
 }
 
@@ -242,6 +276,8 @@ int store_open(const char *path, bool create, struct store **ret_store, struct e
 
 	store->dir_fd = -1;
 	store->is_roots = geteuid() == 0;
+	workplace_init(&store->workplace);
+	pthread_mutex_init(&store->early_guard, NULL);
 	store->path = absolute_path(path, err);
 	if (!store->path)
 		return -1;
@@ -268,6 +304,28 @@ int store_open(const char *path, bool create, struct store **ret_store, struct e
 		return err_wrap(err, "open the store");
 	*ret_store = steal_pointer(&store);
 	return 0;
+}
+
+/* An error is left to store_sync(): the kernel tells of one once for each open descriptor. */
+static void write_out(void *arg)
+{
+	struct store *store = arg;
+	cleanup_fd int fd = openat(store->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		syncfs(fd);
+	store->early_runs = false;
+}
+
+void store_begin_sync(struct store *store)
+{
+	pthread_mutex_lock(&store->early_guard);
+	if (!store->early_runs) {
+		pool_close(store->early);
+		store->early_runs = true;
+		store->early = pool_open(1, write_out, store);
+	}
+	pthread_mutex_unlock(&store->early_guard);
 }
 
 int store_sync(struct store *store, struct err *err)

@@ -21,8 +21,8 @@
  *	costs/<hex>		what the steps of an image cost, written by builder/
  *	probes/<hex>		what this machine allows, written by builder/
  *	mounts/<hex>/		cache mounts
- *	tmp/<random>/		work in progress; tmp/<random>.lock is held while it is alive
- *	tmp/<random>		a file being written; locked itself while it is alive
+ *	tmp/<random>/		one process's work in progress: files being written, directories,
+ *				by number; tmp/<random>.lock is held while it is alive
  *	locks/<name>		lock files, never removed
  *	format			says that this directory is a store, and of which version
  */
@@ -95,6 +95,10 @@ const struct cancel *store_cancel(const struct store *store);
  */
 int store_sync(struct store *store, struct err *err);
 
+/* Begin to write out what there is, beside what the caller does next: store_sync() then has less to
+ * wait for. One at a time; a call while one is under way does nothing. */
+void store_begin_sync(struct store *store);
+
 /*
  * Leave that to a later command: until store_sync() has succeeded, here or in another process,
  * store_is_synced() is false, and a power cut may take what is young.
@@ -166,12 +170,12 @@ int record_remove(struct store *store, const char *kind, const struct digest *na
 
 #define SCRATCH_PATH_MAX 64
 
-/* A directory of one's own under tmp/, removed by scratch_free() or by the next store_sweep(). */
+/* A directory of one's own under tmp/, removed by scratch_free() or store_free(), or by the next
+ * store_sweep(). */
 struct scratch {
 	struct store *store;
-	char path[SCRATCH_PATH_MAX]; /* relative to store_fd(): "tmp/<random>" */
+	char path[SCRATCH_PATH_MAX]; /* relative to store_fd() */
 	int dir_fd;
-	int lock_fd;
 };
 int scratch_open(struct store *store, struct scratch **ret_scratch, struct err *err);
 void scratch_free(struct scratch *scratch);

@@ -131,9 +131,9 @@ int main(int argc, char **argv)
 		rc = store_open(argv[2], false, &session.store, &err);
 	if (rc == 0)
 		rc = run(&session, &result, &err);
+	store_free(session.store); /* first: cbuild may end at the result, and this with it */
 	report(&session, result, &err);
 	registries_free(session.registries);
-	store_free(session.store);
 	http_free(session.http);
 	strv_release(&session.environment);
 	curl_global_cleanup();

@@ -59,7 +59,7 @@ layers/record.c: renameat unlinkat: own
 layers/require.c: mkdirat openat: own
 layers/root.c: fstatat openat readlinkat: own; name: trees do not change, and each directory of the path was looked at before
 layers/scratch.c: faccessat fstatat mkdirat openat unlinkat: own
-layers/snapshot.c: mkdirat openat renameat: own
+layers/snapshot.c: faccessat mkdirat openat renameat: own
 layers/store.c: faccessat mkdir mkdirat open openat unlinkat: user: --root; own
 layers/target.c: fchmodat fchownat fstatat mkdirat openat readlinkat renameat unlinkat: chroot; without it single names, and base/inroot.h
 layers/top.c: mkdirat openat: own: by paths whose links are resolved

@@ -13,7 +13,7 @@
 
 mkdir -p root/bin root/tmp context
 cp /bin/busybox root/bin/
-for applet in sh cat cp echo head ls mkdir rm sleep true; do ln -sf busybox "root/bin/$applet"; done
+for applet in sh cat cp echo head ls mkdir rm sleep touch true; do ln -sf busybox "root/bin/$applet"; done
 tar -C root --owner=0 --group=0 --numeric-owner -cf root.tar .
 check "import the base" cbuild import root.tar busybox
 
@@ -64,6 +64,17 @@ check "the same report" equal "$(store=$scratch/store steps)" "$(steps)"
 check "what one job has built, eight find" took 0 500 cbuild build --jobs 8 -t found context
 check "one image" equal "$(image_id jobs1)" "$(image_id found)"
 unset SOURCE_DATE_EPOCH
+
+# --- a layer that is there already is named while the next step stands on it ---
+
+cat >context/Dockerfile.known <<'END'
+FROM busybox
+RUN echo 1 >/known; touch -d @1 /known
+RUN sleep 0.3; cat /known
+END
+known=(cbuild build --no-cache -f context/Dockerfile.known context)
+check "a layer" "${known[@]}"
+check "the same layer again" "${known[@]}"
 
 # --- a step that two stages have in common is run once ---
 

@@ -32,8 +32,47 @@ static void test_scratch__is_gone_after_free(void **state)
 	assert_int_equal(mkdirat(scratch->dir_fd, "a", 0), 0);
 	scratch_free(scratch);
 	assert_false(is_there(fixture, path));
+}
+
+static void test_scratch__nothing_is_left_of_a_process_that_ends(void **state)
+{
+	struct fixture *fixture = *state;
+	struct err err = ERR_INIT;
+	struct scratch *scratch;
+	char path[TMP_PATH_MAX];
+	int fd;
+
+	assert_int_equal(scratch_open(fixture->store, &scratch, &err), 0);
+	assert_int_equal(tmp_file_open(fixture->store, path, &fd, &err), 0);
+	close(fd);
+	scratch_free(scratch);
+	assert_true(is_there(fixture, path)); /* nobody gave it a name */
+	store_free(steal_pointer(&fixture->store));
+	assert_int_equal(store_open(fixture->path, false, &fixture->store, &err), 0);
 	assert_int_equal(unlinkat(store_fd(fixture->store), "tmp", AT_REMOVEDIR), 0); /* empty */
 	assert_int_equal(mkdirat(store_fd(fixture->store), "tmp", 0700), 0);
+}
+
+static void test_scratch__a_forked_child_passes_over_what_its_parent_has(void **state)
+{
+	struct fixture *fixture = *state;
+	struct scratch *before, *parents;
+	struct err err = ERR_INIT;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(scratch_open(fixture->store, &before, &err), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct scratch *mine;
+
+		_exit(scratch_open(fixture->store, &mine, &err) < 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(scratch_open(fixture->store, &parents, &err), 0);
+	scratch_free(parents);
+	scratch_free(before);
 }
 
 static void test_scratch__sweep_takes_only_what_is_dead(void **state)
@@ -52,11 +91,13 @@ static void test_scratch__sweep_takes_only_what_is_dead(void **state)
 	if (pid == 0) { /* dies with a directory and a file under tmp/ */
 		struct scratch *scratch;
 		char path[TMP_PATH_MAX];
+		struct store *store;
 		int fd;
 
-		if (scratch_open(fixture->store, &scratch, &err) < 0 ||
+		if (store_open(fixture->path, false, &store, &err) < 0 ||
+		    scratch_open(store, &scratch, &err) < 0 ||
 		    mkdirat(scratch->dir_fd, "sub", 0700) < 0 ||
-		    tmp_file_open(fixture->store, path, &fd, &err) < 0 ||
+		    tmp_file_open(store, path, &fd, &err) < 0 ||
 		    write(pipe_fds[1], scratch->path, sizeof(scratch->path)) < 0)
 			_exit(1);
 		kill(getpid(), SIGKILL);
@@ -74,9 +115,7 @@ static void test_scratch__sweep_takes_only_what_is_dead(void **state)
 	assert_true(is_there(fixture, "tmp/precious"));
 	close(tmp_fd);
 	scratch_free(alive);
-	assert_int_equal(store_sweep(fixture->store, &err), 0);
 	assert_int_equal(unlinkat(store_fd(fixture->store), "tmp/precious", AT_REMOVEDIR), 0);
-	assert_int_equal(unlinkat(store_fd(fixture->store), "tmp", AT_REMOVEDIR), 0);
 }
 
 static void test_scratch__exclusive_locks_exclude(void **state)
@@ -146,6 +185,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
 	const struct CMUnitTest tests[] = {
 		TEST(test_scratch__is_gone_after_free),
+		TEST(test_scratch__nothing_is_left_of_a_process_that_ends),
+		TEST(test_scratch__a_forked_child_passes_over_what_its_parent_has),
 		TEST(test_scratch__sweep_takes_only_what_is_dead),
 		TEST(test_scratch__exclusive_locks_exclude),
 		TEST(test_scratch__keys_exclude_each_one_for_itself),

@@ -153,6 +153,8 @@ static void test_archive__docker_form_with_links_loads(void **state)
 	/* loading once more changes nothing, and nothing stays under tmp/ */
 	lseek(fd, 0, SEEK_SET);
 	assert_int_equal(archive_load(fixture->store, fd, on_image, &loaded, &err), 0);
+	store_free(steal_pointer(&fixture->store));
+	assert_int_equal(store_open(fixture->path, false, &fixture->store, &err), 0);
 	assert_int_equal(unlinkat(store_fd(fixture->store), "tmp", AT_REMOVEDIR), 0);
 }
 
