@@ -79,25 +79,17 @@ static bool is_not_supported(void)
 	return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL;
 }
 
-ssize_t read_all_once(int fd, void *data, size_t len)
+ssize_t read_once(int fd, void *data, size_t len)
 {
-	size_t done = 0;
+	struct iovec all = { data, len };
+	ssize_t got;
 
-	while (done < len) {
-		struct iovec rest = { (char *)data + done, len - done };
-		ssize_t got = preadv2(fd, &rest, 1, -1, RWF_DONTCACHE);
-
+	do {
+		got = preadv2(fd, &all, 1, -1, RWF_DONTCACHE);
 		if (got < 0 && is_not_supported())
-			got = read(fd, rest.iov_base, rest.iov_len);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		done += (size_t)got;
-	}
-	return (ssize_t)done;
+			got = read(fd, data, len);
+	} while (got < 0 && errno == EINTR);
+	return got;
 }
 
 int write_all_once(int fd, const void *data, size_t len)

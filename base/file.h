@@ -42,11 +42,12 @@ ssize_t pread_all(int fd, void *data, size_t len, off_t offset);
 int write_all(int fd, const void *data, size_t len);
 
 /*
- * The same for large files that nobody is about to read again: where the kernel and the file system
- * can (Linux 6.14), bytes do not stay in the page cache; and what is written is on its way
- * to the disk at once, so that a sync at the end has little left.
+ * As read(), EINTR retried, and write_all(), for large files that nobody is about to read again:
+ * where the kernel and the file system can (Linux 6.14), bytes are not kept in the page cache that
+ * were not there; and what is written is on its way to the disk at once, so that a sync at the end
+ * has little left.
  */
-ssize_t read_all_once(int fd, void *data, size_t len);
+ssize_t read_once(int fd, void *data, size_t len);
 int write_all_once(int fd, const void *data, size_t len);
 
 /*

@@ -76,8 +76,8 @@ static void test_file__once_is_all_of_it(void **state)
 	assert_int_equal(write_all_once(fd, text, 4), 0);
 	assert_int_equal(write_all_once(fd, text + 4, sizeof(text) - 4), 0);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-	assert_int_equal(read_all_once(fd, got, 10), 10);
-	assert_int_equal(read_all_once(fd, got + 10, sizeof(got) - 10), sizeof(text) - 10);
+	assert_int_equal(read_once(fd, got, 10), 10);
+	assert_int_equal(read_once(fd, got + 10, sizeof(got) - 10), sizeof(text) - 10);
 	assert_memory_equal(got, text, sizeof(text));
 	errno = 0;
 	assert_int_equal(write_all_once(-1, text, 4), -1);
@@ -94,7 +94,7 @@ static void test_file__once_of_a_pipe(void **state)
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	assert_int_equal(write_all_once(fds[1], "bytes", 6), 0);
 	close(fds[1]);
-	assert_int_equal(read_all_once(fds[0], got, sizeof(got)), 6);
+	assert_int_equal(read_once(fds[0], got, sizeof(got)), 6);
 	assert_string_equal(got, "bytes");
 	close(fds[0]);
 }
