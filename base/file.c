@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "base/buf.h"
 #include "base/cancel.h"
@@ -13,6 +14,10 @@
 #include "base/mem.h"
 
 #define COPY_MAX ((size_t)16 * 1024 * 1024) /* bytes of one copy_file_range() */
+
+#ifndef RWF_DONTCACHE /* glibc before 2.42 */
+#define RWF_DONTCACHE 0x80
+#endif
 
 ssize_t read_all(int fd, void *data, size_t len)
 {
@@ -57,6 +62,49 @@ int write_all(int fd, const void *data, size_t len)
 	while (done < len) {
 		ssize_t put = write(fd, (const char *)data + done, len - done);
 
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		done += (size_t)put;
+	}
+	return 0;
+}
+
+/* --- once ------------------------------------------------------------------------------------- */
+
+/* Whether the flag is what a call failed for. */
+static bool is_not_supported(void)
+{
+	return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL;
+}
+
+ssize_t read_once(int fd, void *data, size_t len)
+{
+	struct iovec all = { data, len };
+	ssize_t got;
+
+	do {
+		got = preadv2(fd, &all, 1, -1, RWF_DONTCACHE);
+		if (got < 0 && is_not_supported())
+			got = read(fd, data, len);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}
+
+int write_all_once(int fd, const void *data, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct iovec rest = { (char *)data + done, len - done };
+		ssize_t put = pwritev2(fd, &rest, 1, -1, RWF_DONTCACHE);
+
+		if (put < 0 && is_not_supported()) {
+			put = write(fd, rest.iov_base, rest.iov_len);
+			if (put > 0)
+				sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+		}
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)

@@ -42,6 +42,15 @@ ssize_t pread_all(int fd, void *data, size_t len, off_t offset);
 int write_all(int fd, const void *data, size_t len);
 
 /*
+ * As read(), EINTR retried, and write_all(), for large files that nobody is about to read again:
+ * where the kernel and the file system can (Linux 6.14), bytes are not kept in the page cache that
+ * were not there; and what is written is on its way to the disk at once, so that a sync at the end
+ * has little left.
+ */
+ssize_t read_once(int fd, void *data, size_t len);
+int write_all_once(int fd, const void *data, size_t len);
+
+/*
  * A relative path may be longer than a system call takes. Open directories on the way, links in it
  * followed, until what is left is short enough, and leave that in *path. The directory to
  * use it with: dir_fd itself, or *ret_owned_fd, which the caller closes (-1 when there is none).

@@ -96,6 +96,12 @@ static int add_all(struct copy *copy, struct node *dir, struct err *err)
 	return 0;
 }
 
+static int add_tree(struct copy *copy, struct node *top, struct err *err)
+{
+	source_read_ahead(copy->request.source, top);
+	return add_all(copy, top, err);
+}
+
 /* Whether something below the directory `path` could match the include pattern: its components
  * must match those of the pattern, as far as both go and up to a "**". */
 static bool may_match_below(const char *pattern, const char *path)
@@ -186,7 +192,7 @@ static int add_match(struct copy *copy, struct node *top, const char *name,
 	else if (filter->includes || filter->excludes)
 		status = add_filtered(copy, filter, top, err);
 	else
-		status = add_all(copy, top, err);
+		status = add_tree(copy, top, err);
 	copy->matches[copy->n_matches - 1].n =
 		copy->n_items - copy->matches[copy->n_matches - 1].first;
 	return status;

@@ -86,19 +86,29 @@ struct source {
 	bool damaged;	/* the index on disk was not readable */
 	struct stat_index *index;
 	struct arena *arena;
+	pthread_mutex_t growing; /* of the arena, by walkers */
 	struct node root;
-	struct buf names;	       /* walk's scratch: the directory entries being read */
-	struct buf at;		       /* walk's scratch: a path */
-	char path_read[NODE_PATH_MAX]; /* walk's scratch: of the directory being read. Not on the
-					* stack: directories may be nested deeply */
-	bool *dir_matched; /* walk's scratch, with ignore: the rules' state of a directory, */
-	bool *matched;	   /* and of a member */
+	struct walker *walker; /* of who holds the lock; NULL: there was nothing to read yet */
 };
 
 /* --- walk.c ----------------------------------------------------------------------------------- */
 
 /* Read a directory unless that was done. */
 int node_load(struct source *source, struct node *dir, struct err *err);
+
+/* What one thread needs to read directories of the source; different ones at once. */
+struct walker;
+struct walker *walker_new(struct source *source);
+int walker_load(struct walker *walker, struct node *dir, struct err *err);
+void walker_free(struct walker *walker); /* NULL is fine. Tells the source what it noticed. */
+
+/* --- walk_ahead.c ----------------------------------------------------------------------------- */
+
+/*
+ * Read a directory and all below it, on the threads of the source where that is worth it. What
+ * cannot be read is left to node_load(), whose error does not depend on the threads.
+ */
+void source_read_ahead(struct source *source, struct node *dir);
 
 /* The child of that name of a loaded directory, or NULL. */
 struct node *node_child(const struct node *dir, const char *name, size_t len);
@@ -125,7 +135,8 @@ int node_open(struct source *source, const struct node *node, int *ret_fd, struc
 /* Whether an open file still has the stat data of its node. ERR_CORRUPT names it otherwise. */
 int node_check(struct source *source, const struct node *node, int fd, struct err *err);
 
-void node_set_stat(struct node *node, const struct stat *stat);
+/* euid: see owner_settle() */
+void node_set_stat(struct node *node, const struct stat *stat, uid_t euid);
 
 /* The owner of an open file of an image, where the store only recorded it. */
 void node_take_owner(const struct source *source, struct node *node, int fd);

@@ -69,6 +69,7 @@ static int open_common(struct store *store, int dir_fd, const char *path, unsign
 		return err_set(err, ERR_INVALID, "%s is not a directory", path);
 	source = xcalloc(1, sizeof(*source));
 	pthread_mutex_init(&source->lock, NULL);
+	pthread_mutex_init(&source->growing, NULL);
 	source->path = xstrdup(path);
 	source->dir_fd = dir_fd;
 	source->cancel = store_cancel(store);
@@ -76,9 +77,7 @@ static int open_common(struct store *store, int dir_fd, const char *path, unsign
 	source->arena = arena_new();
 	arena_spill(source->arena, store_fd(store), NODES_KEPT);
 	source->root.name = "";
-	buf_init(&source->names, 256 * 1024 * 1024);
-	buf_init(&source->at, 4 * NODE_PATH_MAX);
-	node_set_stat(&source->root, &stat);
+	node_set_stat(&source->root, &stat, geteuid());
 	*ret_source = source;
 	return 0;
 }
@@ -93,10 +92,6 @@ int source_open_context(struct store *store, const char *path, int dir_fd,
 		return -1;
 	source->store = store;
 	source->ignore = ignore;
-	if (ignore) {
-		source->dir_matched = xcalloc(ignore_count(ignore) + 1, sizeof(bool));
-		source->matched = xcalloc(ignore_count(ignore) + 1, sizeof(bool));
-	}
 	source->has_ctime = has_ctime(dir_fd);
 	if (source->has_ctime)
 		source->index = stat_index_open(store, path, &source->damaged);
@@ -133,11 +128,9 @@ void source_free(struct source *source)
 		return;
 	stat_index_free(source->index);
 	arena_free(source->arena);
-	buf_release(&source->names);
-	buf_release(&source->at);
-	free(source->dir_matched);
-	free(source->matched);
+	walker_free(source->walker);
 	pthread_mutex_destroy(&source->lock);
+	pthread_mutex_destroy(&source->growing);
 	free(source->path);
 	free(source);
 }
@@ -165,7 +158,7 @@ static bool same_file(const struct node *node, const struct stat *stat)
 {
 	struct node now = { .name = "" };
 
-	node_set_stat(&now, stat);
+	node_set_stat(&now, stat, 0); /* owners are not compared */
 	return S_ISREG(stat->st_mode) && now.dev == node->dev && now.ino == node->ino &&
 	       now.size == node->size && now.mtime == node->mtime && now.ctime == node->ctime;
 }
@@ -250,7 +243,7 @@ static int hash_file(struct source *source, struct node *node, unsigned char *bl
 		return err_os(err, "stat %s", path);
 	if (!S_ISREG(stat.st_mode))
 		return changed(source, path, err);
-	node_set_stat(node, &stat);
+	node_set_stat(node, &stat, geteuid());
 	if (xattrs_read(fd, path, &xattrs, err) < 0)
 		return -1;
 	node->xattrs = xattrs;

@@ -56,7 +56,7 @@ struct stat_index {
 	const struct index_record *records;
 	const struct index_dir *dirs;
 	const char *pool;
-	size_t used; /* bytes of records that were looked at since the pages were last let go */
+	_Atomic size_t used; /* bytes of records that were looked at since pages were let go */
 };
 
 void index_magic(char magic[16]);

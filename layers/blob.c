@@ -20,6 +20,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/hash_queue.h"
 #include "base/mem.h"
 #include "base/sink.h"
 #include "layers/internal.h"
@@ -28,6 +29,8 @@
 #define BLOB_DIRECTORY "blobs/sha256"
 #define BLOB_PATH_MAX  (sizeof(BLOB_DIRECTORY "/") + DIGEST_HEX_MAX)
 #define WRITER_BLOCK   (128 * 1024)
+#define BESIDE_MIN     (4 * 1024 * 1024)  /* bytes of a blob that is worth a thread */
+#define ONCE_MIN       (64 * 1024 * 1024) /* bytes of it that are left in the page cache */
 
 struct blob_writer {
 	struct sink sink;
@@ -35,11 +38,15 @@ struct blob_writer {
 	int fd;
 	char tmp_path[TMP_PATH_MAX]; /* "" for a file without a name */
 	struct hasher hasher;
-	uint64_t size;	      /* bytes flushed */
-	struct digest digest; /* when told by blob_writer_set_digest() */
+	struct hash_queue *queue; /* NULL: hasher has all that was flushed */
+	bool beside;		  /* there may be a queue, once the blob is large */
+	uint64_t size;		  /* bytes flushed */
+	struct digest digest;	  /* when told by blob_writer_set_digest() */
 	bool told;
-	size_t used; /* bytes of block not yet flushed */
-	unsigned char block[WRITER_BLOCK];
+	unsigned char *block; /* own, or the queue's */
+	size_t room;	      /* bytes of block */
+	size_t used;	      /* those not yet flushed */
+	unsigned char own[WRITER_BLOCK];
 };
 
 static const char *blob_path(const struct digest *digest, char path[BLOB_PATH_MAX])
@@ -52,12 +59,31 @@ static const char *blob_path(const struct digest *digest, char path[BLOB_PATH_MA
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+static int write_out(struct blob_writer *writer, const void *data, size_t len, struct err *err)
+{
+	bool large = writer->beside && writer->size >= ONCE_MIN;
+
+	if ((large ? write_all_once : write_all)(writer->fd, data, len) < 0)
+		return err_os(err, "write a blob to the store");
+	writer->size += len;
+	return 0;
+}
+
+/* From here on the blob is hashed by a thread. */
+static void open_queue(struct blob_writer *writer)
+{
+	writer->queue = hash_queue_new(&writer->hasher);
+	writer->block = hash_queue_block(writer->queue);
+	writer->room = HASH_QUEUE_BLOCK;
+}
+
 static int flush(struct blob_writer *writer, const void *data, size_t len, struct err *err)
 {
-	if (write_all(writer->fd, data, len) < 0)
-		return err_os(err, "write a blob to the store");
+	if (write_out(writer, data, len, err) < 0)
+		return -1;
 	hasher_add(&writer->hasher, data, len);
-	writer->size += len;
+	if (writer->beside && writer->size >= BESIDE_MIN)
+		open_queue(writer);
 	return 0;
 }
 
@@ -66,19 +92,46 @@ static int flush_block(struct blob_writer *writer, struct err *err)
 	size_t used = writer->used;
 
 	writer->used = 0;
-	return used ? flush(writer, writer->block, used, err) : 0;
+	if (!used)
+		return 0;
+	if (!writer->queue)
+		return flush(writer, writer->block, used, err);
+	hash_queue_put(writer->queue, used);
+	if (write_out(writer, writer->block, used, err) < 0)
+		return -1;
+	writer->block = hash_queue_block(writer->queue);
+	return 0;
+}
+
+/* The queue hashes what is in its blocks alone, so that all goes through them. */
+static int queue_write(struct blob_writer *writer, const unsigned char *data, size_t len,
+		       struct err *err)
+{
+	while (len) {
+		size_t room = writer->room - writer->used, some = len < room ? len : room;
+
+		memcpy(writer->block + writer->used, data, some);
+		writer->used += some;
+		data += some;
+		len -= some;
+		if (writer->used == writer->room && flush_block(writer, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int writer_write(struct sink *sink, const void *data, size_t len, struct err *err)
 {
 	struct blob_writer *writer = (struct blob_writer *)sink;
 
-	if (len > sizeof(writer->block) - writer->used) {
+	if (!writer->queue && len > writer->room - writer->used) {
 		if (flush_block(writer, err) < 0)
 			return -1;
-		if (len >= sizeof(writer->block))
+		if (!writer->queue && len >= writer->room)
 			return flush(writer, data, len, err);
 	}
+	if (writer->queue)
+		return queue_write(writer, data, len, err);
 	memcpy(writer->block + writer->used, data, len);
 	writer->used += len;
 	return 0;
@@ -93,7 +146,9 @@ int blob_writer_open(struct store *store, struct blob_writer **ret_writer, struc
 {
 	cleanup_with(blob_writer_free) struct blob_writer *writer = xmalloc(sizeof(*writer));
 
-	memset(writer, 0, offsetof(struct blob_writer, block));
+	memset(writer, 0, offsetof(struct blob_writer, own));
+	writer->block = writer->own;
+	writer->room = sizeof(writer->own);
 	writer->sink = (struct sink){ writer_write, writer_finish };
 	writer->store = store;
 	hasher_init(&writer->hasher);
@@ -109,6 +164,11 @@ int blob_writer_open(struct store *store, struct blob_writer **ret_writer, struc
 struct sink *blob_writer_sink(struct blob_writer *writer)
 {
 	return &writer->sink;
+}
+
+void blob_writer_hash_beside(struct blob_writer *writer)
+{
+	writer->beside = true;
 }
 
 int blob_writer_fd(struct blob_writer *writer)
@@ -130,6 +190,7 @@ void blob_writer_free(struct blob_writer *writer)
 	if (writer->tmp_path[0])
 		unlinkat(store_fd(writer->store), writer->tmp_path, 0);
 	file_close_at(&writer->fd);
+	hash_queue_free(writer->queue);
 	free(writer);
 }
 
@@ -187,7 +248,10 @@ int blob_writer_commit(struct blob_writer *writer, const struct digest *want,
 	if (!writer->told) {
 		if (flush_block(writer, err) < 0)
 			return -1;
-		hasher_finish(&writer->hasher, &got);
+		if (writer->queue)
+			hash_queue_finish(writer->queue, &got);
+		else
+			hasher_finish(&writer->hasher, &got);
 	}
 	if (want && !digest_equal(want, &got))
 		return err_set(err, ERR_CORRUPT, "blob is %s, expected %s",

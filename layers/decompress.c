@@ -19,6 +19,7 @@
 #include <zstd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/sink.h"
 
@@ -74,7 +75,7 @@ static int read_more(struct decompressor *from, struct err *err)
 	ssize_t got;
 
 	do {
-		got = from->offset < 0 ? read(from->fd, to, room)
+		got = from->offset < 0 ? read_once(from->fd, to, room)
 				       : pread(from->fd, to, room, from->offset);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0)

@@ -40,6 +40,7 @@ int layer_writer_open(struct store *store, struct layer_writer **ret_writer, str
 		layer_writer_free(writer);
 		return -1;
 	}
+	blob_writer_hash_beside(writer->blob);
 	writer->tar = tar_writer_new(blob_writer_sink(writer->blob));
 	*ret_writer = writer;
 	return 0;

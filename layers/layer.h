@@ -145,8 +145,9 @@ int layer_require_trees(struct store *store, const struct digest *diff_ids, size
 int tar_unpack(struct store *store, int fd, const char *what, int dir_fd, struct err *err);
 
 /* Of a file of a root, as fstat() told it to a process that is not root (there is no namespace in
- * which it could be): what it unpacked is root's in the image, or recorded. */
-void owner_settle(struct stat *stat);
+ * which it could be): what it unpacked is root's in the image, or recorded. euid: geteuid(), which
+ * is a system call, so that who looks at many files asks once. */
+void owner_settle(struct stat *stat, uid_t euid);
 
 /* The owner and mode that an image says an open file has, where they could not be given to it, into
  * what fstat() told. False: that is right already. */

@@ -21,9 +21,9 @@
 
 #define OWNER_TEXT_MAX 40
 
-void owner_settle(struct stat *stat)
+void owner_settle(struct stat *stat, uid_t euid)
 {
-	if (geteuid() != 0)
+	if (euid != 0)
 		stat->st_uid = stat->st_gid = 0;
 }
 

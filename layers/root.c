@@ -291,7 +291,7 @@ static int look_in_tree(struct root *root, size_t at, const char *path, bool ask
 		return 0;
 	}
 	if (layer->recorded_owners)
-		owner_settle(&look.stat);
+		owner_settle(&look.stat, geteuid());
 	if (S_ISREG(look.stat.st_mode) && layer->recorded_owners) {
 		cleanup_fd int fd = root_open_in(root, at, path, err);
 

@@ -118,6 +118,8 @@ struct blob_writer;
  */
 int blob_writer_open(struct store *store, struct blob_writer **ret_writer, struct err *err);
 struct sink *blob_writer_sink(struct blob_writer *writer);
+/* Before the first byte: once it is large, it is hashed by a thread while it is written. */
+void blob_writer_hash_beside(struct blob_writer *writer);
 int blob_writer_commit(struct blob_writer *writer, const struct digest *want,
 		       struct digest *ret_digest, uint64_t *ret_size, struct err *err);
 void blob_writer_free(struct blob_writer *writer);

@@ -118,7 +118,7 @@ static int push(struct walk *walk, int fd, struct err *err)
 	if (fstat(fd, &top->stat) < 0)
 		return err_os(err, "stat %s", walk->path.data);
 	if (walk->recorded_owners) {
-		owner_settle(&top->stat);
+		owner_settle(&top->stat, geteuid());
 		owner_recorded(fd, &top->stat);
 	}
 	top->opaque = overlay_is_opaque(fd, walk->opaque_name);
@@ -299,7 +299,7 @@ int walk_next(struct walk *walk, struct walk_item *ret_item, struct err *err)
 	if (fstatat(top->fd, name->text, &ret_item->stat, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_os(err, "stat %s", walk->path.data);
 	if (walk->recorded_owners)
-		owner_settle(&ret_item->stat);
+		owner_settle(&ret_item->stat, geteuid());
 	if (walk->recorded_owners && S_ISREG(ret_item->stat.st_mode) &&
 	    take_recorded(ret_item, err) < 0)
 		return -1;

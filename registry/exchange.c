@@ -29,6 +29,7 @@
 #define HTTP_HASHING_RATE    1000000 /* bytes per second a server may take to digest an upload */
 #define HTTP_BUFFER	     524288
 #define HTTP_EXPECT_MS	     5000
+#define HTTP_EXPECT_MIN	     (64 * 1024) /* bytes of a body that waits until it is asked for */
 
 struct exchange {
 	struct http *http;
@@ -293,7 +294,9 @@ static struct curl_slist *header_list(const struct http_request *request)
 	}
 	if (!typed)
 		list = add_line(list, "Content-Type:"); /* libcurl would invent one */
-	return add_line(list, request->body_fd >= 0 ? "Expect: 100-continue" : "Expect:");
+	return add_line(list, request->body_fd >= 0 && request->body_size >= HTTP_EXPECT_MIN
+				      ? "Expect: 100-continue"
+				      : "Expect:");
 }
 
 static bool code_is_transient(CURLcode code, long os_errno)

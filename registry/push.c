@@ -4,7 +4,7 @@
 /*
  * Pushing. The first request asks what the tag means now: if that is this manifest, nothing else
  * happens. Else layers go up several at once, each compressed just before when it has no blob
- * yet, so that one is sent while another is compressed; then the config, then the manifest.
+ * yet, so that one is sent while another is compressed; beside them the config, then the manifest.
  */
 
 #include <string.h>
@@ -117,9 +117,17 @@ static int ask_tag(struct push *push, bool *ret_same, struct err *err)
 	return 0;
 }
 
-static int send_layer(void *arg, size_t i, struct err *err)
+static int send_config(struct push *push, struct err *err)
 {
-	struct push *push = arg;
+	struct descriptor config = { .digest = push->id };
+
+	if (!blob_exists(push->session->store, &push->id, &config.size))
+		return err_set(err, ERR_NOT_FOUND, "the config of the image is not in the store");
+	return blob_upload(push->session, push->remote, &config, NULL, err);
+}
+
+static int send_layer(struct push *push, size_t i, struct err *err)
+{
 	const struct image *image = push->image;
 	struct descriptor blob;
 
@@ -135,17 +143,20 @@ static int send_layer(void *arg, size_t i, struct err *err)
 			    push->providers, err);
 }
 
+/* The config, which needs no work, and then the layers. */
+static int send_part(void *arg, size_t i, struct err *err)
+{
+	return i == 0 ? send_config(arg, err) : send_layer(arg, i - 1, err);
+}
+
 static int send_blobs(struct push *push, struct err *err)
 {
-	struct descriptor config = { .digest = push->id };
+	size_t n_parts = 1 + push->image->n_layers;
 
-	if (session_each(push->session, SESSION_BLOBS, push->image->n_layers, send_layer, push,
-			 err) < 0)
+	/* one lane more, for the config */
+	if (session_each(push->session, SESSION_BLOBS + 1, n_parts, send_part, push, err) < 0)
 		return -1;
-	if (!push->manifest && load_manifest(push, err) < 0)
-		return -1;
-	config.size = push->manifest->config.size;
-	return blob_upload(push->session, push->remote, &config, NULL, err);
+	return push->manifest ? 0 : load_manifest(push, err);
 }
 
 /* A web server may answer 200 to everything; a registry names the digest, or knows it after. */

@@ -4,7 +4,7 @@
 /*
  * HEAD; if it is not there, and another repository of the registry is known to have it: POST with
  * mount, which may be all. Else POST opens a session, one PUT sends all of it. The server may
- * refuse before the bytes are sent (Expect: 100-continue). Whatever goes wrong later, the session
+ * refuse before many bytes are sent (Expect: 100-continue). Whatever goes wrong later, the session
  * is given up and a new one begins with the first byte: what a broken one holds differs between
  * registries. Those that want no body in the PUT get PATCH, then PUT.
  *

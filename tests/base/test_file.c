@@ -65,6 +65,40 @@ static void test_file__replace_is_whole(void **state)
 	assert_string_equal(buf.data, "two!");
 }
 
+static void test_file__once_is_all_of_it(void **state)
+{
+	static const char text[] = "some bytes of a large file";
+	struct place *place = *state;
+	char got[64] = "";
+	cleanup_fd int fd = openat(place->fd, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write_all_once(fd, text, 4), 0);
+	assert_int_equal(write_all_once(fd, text + 4, sizeof(text) - 4), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(read_once(fd, got, 10), 10);
+	assert_int_equal(read_once(fd, got + 10, sizeof(got) - 10), sizeof(text) - 10);
+	assert_memory_equal(got, text, sizeof(text));
+	errno = 0;
+	assert_int_equal(write_all_once(-1, text, 4), -1);
+	assert_int_equal(errno, EBADF);
+}
+
+/* As on a pipe, which has no position, and where the kernel says no to the flag. */
+static void test_file__once_of_a_pipe(void **state)
+{
+	char got[8] = "";
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(write_all_once(fds[1], "bytes", 6), 0);
+	close(fds[1]);
+	assert_int_equal(read_once(fds[0], got, sizeof(got)), 6);
+	assert_string_equal(got, "bytes");
+	close(fds[0]);
+}
+
 static void test_file__read_says_what_is_wrong(void **state)
 {
 	struct place *place = *state;
@@ -218,6 +252,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_file__replace_is_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_file__once_is_all_of_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_file__once_of_a_pipe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file__read_says_what_is_wrong, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_file__removes_deep_and_unwritable_trees, setup,

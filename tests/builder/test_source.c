@@ -303,6 +303,117 @@ static void test_source__many_files_many_threads(void **state)
 	place_close(&place);
 }
 
+/* Many more files than one thread reads alone; some directories are there for one file each. */
+static void put_many(struct place *place)
+{
+	for (int i = 0; i < 90; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "d%d", i);
+		assert_int_equal(mkdirat(place->context, name, 0755), 0);
+		for (int k = 0; k < 40; k++) {
+			snprintf(name, sizeof(name), "d%d/%d", i, k);
+			put_file(place->context, name, 0644, name);
+		}
+		snprintf(name, sizeof(name), "d%d/ignored", i);
+		assert_int_equal(mkdirat(place->context, name, 0755), 0);
+		snprintf(name, sizeof(name), "d%d/ignored/%s", i, i % 2 ? "keep" : "other");
+		put_file(place->context, name, 0644, name);
+	}
+}
+
+static struct digest key_of_all(struct place *place, unsigned jobs, size_t *ret_count)
+{
+	const char *pattern = ".";
+	struct copy_request request = { .patterns = &pattern, .n_patterns = 1, .dest = "/" };
+	char path[128];
+	struct copy *copy;
+	struct digest key;
+
+	snprintf(path, sizeof(path), "%s/context", place->path);
+	source_free(place->source);
+	must(source_open_context(place->store, path, place->context, place->ignore, jobs,
+				 &place->source, &oops));
+	request.source = place->source;
+	must(copy_open(&request, &copy, NULL, &oops));
+	key = copy_key(copy);
+	*ret_count = copy_count(copy);
+	copy_free(copy);
+	return key;
+}
+
+static void test_source__directories_are_read_side_by_side(void **state)
+{
+	static const unsigned jobs[] = { 1, 2, 5 };
+	struct place place;
+	struct digest key, other;
+	size_t n;
+
+	(void)state;
+	place_open(&place, "", "*/ignored/*\n!*/ignored/keep\n");
+	put_many(&place);
+	settle();
+	key = key_of_all(&place, 1, &n);
+	assert_int_equal(n, 90 + 90 * 40 + 90 + 45);
+	must(source_save(place.source, &oops));
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		other = key_of_all(&place, jobs[i], &n);
+		assert_true(digest_equal(&key, &other));
+		assert_false(place.source->dirty); /* the index knew all of it */
+	}
+	assert_int_equal(unlinkat(place.context, "d77/7", 0), 0);
+	other = key_of_all(&place, 5, &n);
+	assert_false(digest_equal(&key, &other));
+	assert_true(place.source->dirty);
+	place_close(&place);
+}
+
+/* Whoever reads it first. */
+static void test_source__the_error_is_that_of_the_first_directory(void **state)
+{
+	const char *pattern = ".";
+	struct copy_request request = { .patterns = &pattern, .n_patterns = 1, .dest = "/" };
+	char name[256], last[ERR_MESSAGE_MAX] = "";
+	struct place place;
+	struct copy *copy;
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	name[255] = '\0';
+	place_open(&place, "d c 755\nd d 755\nd d/c 755\nd d/d 755\nd e 755", NULL);
+	put_many(&place);
+	for (int i = 0; i < 2; i++) { /* both too deep */
+		int fd = openat(place.context, i ? "d/d" : "d/c", O_RDONLY | O_DIRECTORY);
+
+		for (int k = 0; k < 17; k++) {
+			int next;
+
+			name[0] = (char)('a' + i);
+			assert_int_equal(mkdirat(fd, name, 0755), 0);
+			next = openat(fd, name, O_RDONLY | O_DIRECTORY);
+			close(fd);
+			fd = next;
+		}
+		close(fd);
+	}
+	for (unsigned jobs = 1; jobs < 4; jobs++) {
+		struct err err = ERR_INIT;
+		char path[128];
+
+		source_free(place.source);
+		snprintf(path, sizeof(path), "%s/context", place.path);
+		must(source_open_context(place.store, path, place.context, NULL, jobs,
+					 &place.source, &oops));
+		request.source = place.source;
+		assert_int_equal(copy_open(&request, &copy, NULL, &err), -1);
+		assert_int_equal(err.kind, ERR_LIMIT);
+		assert_int_equal(strncmp(err.message, "d/c/annn", 8), 0);
+		assert_true(jobs == 1 || !strcmp(last, err.message));
+		memcpy(last, err.message, sizeof(last));
+	}
+	place_close(&place);
+}
+
 static void test_source__deep_directories(void **state)
 {
 	int depth = 2040, fd, next;
@@ -351,6 +462,8 @@ int main(void)
 		cmocka_unit_test(test_source__a_vanished_file_is_an_error_with_its_path),
 		cmocka_unit_test(test_source__an_unreadable_file_is_an_error_with_its_path),
 		cmocka_unit_test(test_source__many_files_many_threads),
+		cmocka_unit_test(test_source__directories_are_read_side_by_side),
+		cmocka_unit_test(test_source__the_error_is_that_of_the_first_directory),
 		cmocka_unit_test(test_source__deep_directories),
 	};
 

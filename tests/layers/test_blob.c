@@ -70,6 +70,41 @@ static void test_blob__writer_hashes_what_it_is_given(void **state)
 	assert_int_equal(size, sum);
 }
 
+/* Large enough for each of the ways in which bytes are written. */
+static void test_blob__a_large_one_hashed_beside(void **state)
+{
+	struct fixture *fixture = *state;
+	struct err err = ERR_INIT;
+	struct digest digest, expected, stored;
+	struct blob_writer *writer;
+	struct hasher hasher;
+	uint64_t size, sum = 0;
+	static char block[1200 * 1024];
+	int fd;
+
+	hasher_init(&hasher);
+	assert_int_equal(blob_writer_open(fixture->store, &writer, &err), 0);
+	blob_writer_hash_beside(writer);
+	for (unsigned i = 0; sum < 70 * 1024 * 1024; i++) {
+		size_t len = i % 5 ? sizeof(block) - i : 100 + i;
+
+		memset(block, (int)i, len);
+		hasher_add(&hasher, block, len);
+		assert_int_equal(sink_write(blob_writer_sink(writer), block, len, &err), 0);
+		sum += len;
+	}
+	hasher_finish(&hasher, &expected);
+	assert_int_equal(blob_writer_commit(writer, &expected, &digest, &size, &err), 0);
+	blob_writer_free(writer);
+	assert_true(digest_equal(&digest, &expected));
+	assert_int_equal(size, sum);
+	assert_int_equal(blob_open(fixture->store, &digest, &fd, NULL, &err), 0);
+	assert_int_equal(digest_of_fd(fd, &stored, &size, &err), 0);
+	close(fd);
+	assert_true(digest_equal(&stored, &expected));
+	assert_int_equal(size, sum);
+}
+
 static void test_blob__wrong_digest_leaves_nothing(void **state)
 {
 	struct fixture *fixture = *state;
@@ -190,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_blob__put_and_read),
 		TEST(test_blob__writer_hashes_what_it_is_given),
+		TEST(test_blob__a_large_one_hashed_beside),
 		TEST(test_blob__wrong_digest_leaves_nothing),
 		TEST(test_blob__told_digest_is_believed),
 		TEST(test_blob__damaged_one_is_set_aside),
