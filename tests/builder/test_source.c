@@ -337,7 +337,7 @@ static struct digest key_of_all(struct place *place, unsigned jobs, size_t *ret_
 	request.source = place->source;
 	must(copy_open(&request, &copy, NULL, &oops));
 	key = copy_key(copy);
-	*ret_count = copy_count(copy);
+	*ret_count = copy->n_items;
 	copy_free(copy);
 	return key;
 }

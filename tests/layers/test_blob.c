@@ -80,6 +80,7 @@ static void test_blob__a_large_one_hashed_beside(void **state)
 	struct hasher hasher;
 	uint64_t size, sum = 0;
 	static char block[1200 * 1024];
+	ssize_t got;
 	int fd;
 
 	hasher_init(&hasher);
@@ -99,7 +100,10 @@ static void test_blob__a_large_one_hashed_beside(void **state)
 	assert_true(digest_equal(&digest, &expected));
 	assert_int_equal(size, sum);
 	assert_int_equal(blob_open(fixture->store, &digest, &fd, NULL, &err), 0);
-	assert_int_equal(digest_of_fd(fd, &stored, &size, &err), 0);
+	hasher_init(&hasher);
+	for (sum = 0; (got = read_all(fd, block, sizeof(block))) > 0; sum += (uint64_t)got)
+		hasher_add(&hasher, block, (size_t)got);
+	hasher_finish(&hasher, &stored);
 	close(fd);
 	assert_true(digest_equal(&stored, &expected));
 	assert_int_equal(size, sum);
