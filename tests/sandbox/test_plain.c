@@ -435,6 +435,7 @@ static void test_plain__all_dies_with_a_killed_caller(void **state)
 			     "touch /ready; sleep 1000");
 		_exit(0);
 	}
+	assert_true(pid > 0); /* -1 would be everybody */
 	for (int i = 0; i < 500 && faccessat(place->root_fd, "tick", F_OK, 0) < 0; i++)
 		usleep(10000);
 	assert_int_equal(faccessat(place->root_fd, "tick", F_OK, 0), 0);
@@ -459,6 +460,7 @@ static void test_plain__sigterm_ends_the_step(void **state)
 		shell(&step, "(setsid sleep 1000 &); touch /ready; exec sleep 1000");
 		_exit(step.status < 0 ? step.err.exit_status : 0);
 	}
+	assert_true(pid > 0); /* -1 would be everybody */
 	for (int i = 0; i < 500 && faccessat(place->root_fd, "ready", F_OK, 0) < 0; i++)
 		usleep(10000);
 	assert_int_equal(kill(pid, SIGTERM), 0);
