@@ -93,6 +93,7 @@ static pid_t start_long_step(struct place *place, const char *command, int stdin
 		step_release(&step);
 		_exit(step.status < 0 ? (int)step.err.kind : 99);
 	}
+	assert_true(pid > 0); /* -1 would be everybody, when it is killed */
 	place->steps++;
 	close(ends[1]);
 	*ret_fd = ends[0];
