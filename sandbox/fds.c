@@ -3,6 +3,7 @@
 #include "sandbox/internal.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,12 +17,17 @@ static int end_of_fds(void)
 	return limit.rlim_cur < FDS_MAX ? (int)limit.rlim_cur : FDS_MAX;
 }
 
+void fds_close_range(int first, int last)
+{
+	if (first > last || close_range((unsigned)first, (unsigned)last, 0) == 0)
+		return;
+	for (int fd = first, end = end_of_fds(); fd <= last && fd < end; fd++)
+		close(fd);
+}
+
 void fds_close(int first)
 {
-	if (close_range((unsigned)first, ~0U, 0) == 0)
-		return;
-	for (int fd = first, end = end_of_fds(); fd < end; fd++)
-		close(fd);
+	fds_close_range(first, INT_MAX);
 }
 
 void fds_close_on_exec(int first)

@@ -184,7 +184,9 @@ static int become_process(const struct init_plan *plan, struct init_report *repo
 		return -1;
 	if (apply_landlock(plan) < 0)
 		return init_fail_os(report, "set up Landlock", NULL);
-	if (plan->filter && seccomp_install(plan->filter) < 0)
+	/* a profile may refuse that there is another one after it */
+	if ((plan->offline && seccomp_install(plan->offline) < 0) ||
+	    (plan->filter && seccomp_install(plan->filter) < 0))
 		return init_fail_os(report, "install the seccomp filter", NULL);
 	if (caps_limit(caps_to_keep(plan)) < 0)
 		return init_fail_os(report, "drop capabilities", NULL);
@@ -287,6 +289,17 @@ static int be_init(const struct init_plan *plan, struct init_report *report)
 	return 0;
 }
 
+static void close_others(const struct init_plan *plan)
+{
+	int from = REPORT_FD + 1 + (plan->proc_fd >= 0);
+
+	for (size_t i = 0; i < plan->n_kept; i++) {
+		fds_close_range(from, plan->kept_fds[i] - 1);
+		from = plan->kept_fds[i] + 1;
+	}
+	fds_close(from);
+}
+
 /* After pivot_root(), so that the default for stdin is the sandbox's own /dev/null. */
 static int take_stdio(const struct init_plan *plan, struct init_report *report)
 {
@@ -307,7 +320,7 @@ static int take_stdio(const struct init_plan *plan, struct init_report *report)
 		return init_fail_os(report, "set up", "the report pipe");
 	if (plan->proc_fd > PROC_FD && dup3(plan->proc_fd, PROC_FD, O_CLOEXEC) < 0)
 		return init_fail_os(report, "set up", "/proc");
-	fds_close(REPORT_FD + 1 + (plan->proc_fd >= 0));
+	close_others(plan);
 	return 0;
 }
 
@@ -356,6 +369,15 @@ static int enter_root(const struct init_plan *plan, struct init_report *report)
 	return 0;
 }
 
+/* The caller may be dead: what is not to stay on the disk is emptied here. */
+static void end_plain(const struct init_plan *plan)
+{
+	reaper_end_all(plan->landlock_abi, plan->proc_fd < 0 ? -1 : PROC_FD);
+	for (size_t i = 0; i < plan->n_kept; i++)
+		if (ftruncate(plan->kept_fds[i], 0) < 0)
+			continue; /* the caller will say it */
+}
+
 _Noreturn void init_main(const struct init_plan *plan)
 {
 	struct init_report report;
@@ -378,7 +400,7 @@ _Noreturn void init_main(const struct init_plan *plan)
 		.wait_status = wait_for(plan, process),
 	};
 	if (plan->plain)
-		reaper_end_all(plan->landlock_abi, plan->proc_fd < 0 ? -1 : PROC_FD);
+		end_plain(plan);
 	send_report(REPORT_FD, &report);
 	_exit(0);
 }

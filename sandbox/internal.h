@@ -82,6 +82,7 @@ pid_t clone_into(uint64_t flags, int *pidfd, int cgroup_fd, bool *ret_joined);
 #define FDS_MAX (1 << 20) /* what the kernel allows where nobody has raised it */
 
 void fds_close(int first);
+void fds_close_range(int first, int last);
 void fds_close_on_exec(int first);
 
 /* --- cgroup.c, cgroup_step.c, cgroup_text.c -------------------------------------------------- */
@@ -242,20 +243,51 @@ int mountns_enter(struct err *err);
  */
 int mount_reopen(int fd);
 
-/* --- plain.c: the same without mounts, for a root that is entered by chroot() ---------------- */
+/* --- place.c: what is put into a root in which nothing can be mounted ------------------------- */
 
 struct placed;
 
-struct plain {
-	struct placed *placed;
+struct places {
+	struct placed *v;
 	size_t n, cap;
+};
+
+/*
+ * Put something at `path` (absolute) in spec->root_fd, what is there goes aside to spec->aside_fd.
+ * Links on the way are followed inside the root, in the last component with follow_links. After
+ * a failure, too, places_take_out() is due.
+ */
+int places_put_dir(struct places *places, const struct sandbox_spec *spec, const char *path,
+		   bool follow_links, mode_t mode, int *ret_fd, struct err *err);
+/* An empty file, 0600, open for writing. */
+int places_put_file(struct places *places, const struct sandbox_spec *spec, const char *path,
+		    bool follow_links, int *ret_fd, struct err *err);
+int places_put_link(struct places *places, const struct sandbox_spec *spec, const char *path,
+		    const char *target, struct err *err);
+
+/* Move what is home_name in home_fd, which stay the caller's and there; it goes back there. */
+int places_move(struct places *places, const struct sandbox_spec *spec, const char *path,
+		int home_fd, const char *home_name, struct err *err);
+
+/* All is put: directories get their times back. */
+void places_settle(struct places *places);
+
+/* Take all out, when nobody is in the root any more, and forget it. */
+int places_take_out(struct places *places, int aside_fd, struct err *err);
+
+/* --- plain.c: the same without mounts, for a root that is entered by chroot() ---------------- */
+
+struct plain {
+	struct places places;
+	int *kept_fds; /* of files that are emptied at the end; ascending */
+	size_t n_kept, cap_kept;
 	int abi;     /* of Landlock; 0: there is none */
 	int null_fd; /* the host's /dev/null, above 2 */
 	int proc_fd; /* the host's /proc, or -1 */
 };
 
 /* Put into the root what a step gets besides its layers; take it out again when all processes of
- * the step are dead. After a failure the root is not restored. */
+ * the step are dead, and also when something has failed. */
 void plain_init(struct plain *plain);
 int plain_prepare(const struct sandbox_spec *spec, struct plain *plain, struct err *err);
 int plain_restore(const struct sandbox_spec *spec, struct plain *plain, struct err *err);
@@ -374,6 +406,9 @@ extern const size_t seccomp_n_calls;
 #define SECCOMP_LAST_KNOWN 466
 
 void seccomp_build(struct seccomp_filter *filter);
+
+/* No sockets but UNIX ones, and otherwise everything: beside another filter. */
+void seccomp_build_offline(struct seccomp_filter *filter);
 
 /* --- seccomp_names.c: names by libseccomp ---------------------------------------------------- */
 
@@ -504,10 +539,13 @@ struct init_plan {
 	int net_fd; /* the namespace to join, or -1 */
 	bool may_setgroups;
 	const struct seccomp_filter *filter; /* NULL: none is to be installed */
+	const struct seccomp_filter *offline; /* likewise */
 	int landlock_abi;
 	bool plain;  /* no namespaces: chroot() and a reaper */
 	int null_fd; /* plain: stdin's default, above 2; else -1 */
 	int proc_fd; /* plain: for reaper_end_all(), or -1 */
+	const int *kept_fds; /* plain: files that are emptied at the end; ascending, high ones */
+	size_t n_kept;
 };
 
 /* All to their defaults: one that is ignored would stay so through exec, and SIGCHLD must not be. */

@@ -80,6 +80,13 @@ struct sandbox_mount {
 	size_t len;
 	uid_t uid; /* FILE */
 	gid_t gid;
+	/* BIND, spec->chroot: source_fd is what home_fd has as home_name. It is moved to the target
+	 * for the time of the step, and moved back; what the step has made of it stays. Without
+	 * home_name only a file can be bound, of which a copy is put there. With same_as, a target
+	 * of another mount, a link to that is. */
+	int home_fd;
+	const char *home_name;
+	const char *same_as;
 };
 
 /* The largest FILE, and of all of them together. */
@@ -161,8 +168,10 @@ struct sandbox_spec {
 	const struct sandbox_profile *seccomp; /* NULL: docker's default */
 	/* Without namespaces: root_fd is a plain directory, which is entered by chroot() under
 	 * Landlock. Its processes see all others' network, and those that Landlock cannot keep
-	 * apart (before Linux 6.12) their pids. aside_fd is an empty directory on the same file
-	 * system. No network but the host's, no directories to bind, no privileged steps. */
+	 * apart (before Linux 6.12) their pids. aside_fd is a directory on the same file system
+	 * without names like "aside1". Nothing is read-only, no tmpfs has a size. NETWORK_NONE
+	 * is a system call policy: no sockets but UNIX ones. No private network, no privileged
+	 * steps. The bytes of a FILE are on the disk as long as the step lasts. */
 	bool chroot;
 	int aside_fd;
 	bool seccomp_unconfined;

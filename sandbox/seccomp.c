@@ -7,6 +7,9 @@
  *    call; known and forbidden ones get EPERM. clone3 hides its flags in memory, so it gets
  *    ENOSYS too, and libraries use clone.
  * 2. Foreign processor modes (i386, x32) get EPERM and never a signal.
+ * 3. Where there is no network namespace, a second filter stands for one without a network: there
+ *    is no way to a socket but a UNIX one. It holds whatever the first one is, so foreign modes,
+ *    which have other calls for it, are refused here, too.
  */
 #include <assert.h>
 #include <errno.h>
@@ -67,27 +70,68 @@ static struct seccomp_answer answer_to(unsigned nr, bool allowed)
 	return (struct seccomp_answer){ .otherwise = allowed ? ALLOW : ERRNO(EPERM) };
 }
 
+static void emit(const struct seccomp_range *ranges, size_t n, struct seccomp_filter *filter)
+{
+	const struct seccomp_mode mode = { .arch = SECCOMP_ARCH, .ranges = ranges, .n = n };
+	int status;
+
+	filter->flags = 0;
+	status = seccomp_emit(&mode, 1, ERRNO(EPERM), filter);
+	assert(status == 0);
+	(void)status;
+}
+
+/* x32 has the same calls by numbers of its own. */
+static void add_end(struct seccomp_range *ranges, size_t *n)
+{
+#ifdef SECCOMP_HAS_X32
+	seccomp_add_range(ranges, n, SECCOMP_X32,
+			  (struct seccomp_answer){ .otherwise = ERRNO(EPERM) });
+#else
+	(void)ranges;
+	(void)n;
+#endif
+}
+
 void seccomp_build(struct seccomp_filter *filter)
 {
 	struct seccomp_range ranges[NR_END + 2];
-	struct seccomp_mode mode = { .arch = SECCOMP_ARCH, .ranges = ranges };
 	bool allowed[NR_END] = { false };
-	int status;
+	size_t n = 0;
 
 	for (size_t i = 0; i < seccomp_n_calls; i++) {
 		assert(seccomp_calls[i].nr >= 0 && seccomp_calls[i].nr < NR_END);
 		allowed[seccomp_calls[i].nr] = true;
 	}
 	for (unsigned nr = 0; nr < NR_END; nr++)
-		seccomp_add_range(ranges, &mode.n, nr, answer_to(nr, allowed[nr]));
-	seccomp_add_range(ranges, &mode.n, NR_END,
-			  (struct seccomp_answer){ .otherwise = ERRNO(ENOSYS) });
-#ifdef SECCOMP_HAS_X32
-	seccomp_add_range(ranges, &mode.n, SECCOMP_X32,
-			  (struct seccomp_answer){ .otherwise = ERRNO(EPERM) });
-#endif
-	filter->flags = 0;
-	status = seccomp_emit(&mode, 1, ERRNO(EPERM), filter);
-	assert(status == 0);
-	(void)status;
+		seccomp_add_range(ranges, &n, nr, answer_to(nr, allowed[nr]));
+	seccomp_add_range(ranges, &n, NR_END, (struct seccomp_answer){ .otherwise = ERRNO(ENOSYS) });
+	add_end(ranges, &n);
+	emit(ranges, n, filter);
+}
+
+/* --- without a network ---------------------------------------------------------------------- */
+
+static const struct seccomp_condition is_unix = INT_ARG0(SECCOMP_OP_EQ, AF_UNIX, 0);
+static const struct seccomp_rule unix_rules[] = { { &is_unix, 1, ALLOW } };
+
+void seccomp_build_offline(struct seccomp_filter *filter)
+{
+	static const struct seccomp_answer allow = { .otherwise = ALLOW };
+	static const struct seccomp_answer only_unix = { unix_rules, ARRAY_SIZE(unix_rules),
+							 ERRNO(EAFNOSUPPORT) };
+	static const struct seccomp_answer refuse = { .otherwise = ERRNO(EPERM) };
+	struct seccomp_range ranges[NR_END + 2];
+	size_t n = 0;
+
+	for (unsigned nr = 0; nr < NR_END; nr++) {
+		if (nr == __NR_socket || nr == __NR_socketpair)
+			seccomp_add_range(ranges, &n, nr, only_unix);
+		else if (nr == __NR_io_uring_setup) /* it makes sockets by itself */
+			seccomp_add_range(ranges, &n, nr, refuse);
+		else
+			seccomp_add_range(ranges, &n, nr, allow);
+	}
+	add_end(ranges, &n);
+	emit(ranges, n, filter);
 }

@@ -47,6 +47,7 @@ struct run {
 	const struct sandbox_spec *spec;
 	struct init_plan plan;
 	struct seccomp_filter filter; /* the built-in one */
+	struct seccomp_filter offline;
 	struct cgroup_step cgroup;
 	struct cgroup_events events;
 	struct plain plain; /* spec->chroot */
@@ -219,6 +220,10 @@ static void choose_filter(struct run *run)
 {
 	const struct sandbox_spec *spec = run->spec;
 
+	if (run->plan.plain && spec->network == SANDBOX_NETWORK_NONE) {
+		seccomp_build_offline(&run->offline);
+		run->plan.offline = &run->offline;
+	}
 	if (spec->seccomp_unconfined || spec->all_capabilities)
 		return;
 	run->plan.filter = spec->seccomp ? &spec->seccomp->filter : &run->filter;
@@ -273,7 +278,7 @@ static int start(struct run *run, struct err *err)
 
 	if (!run->plan.plain)
 		flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-	if (run->spec->network == SANDBOX_NETWORK_NONE)
+	if (!run->plan.plain && run->spec->network == SANDBOX_NETWORK_NONE)
 		flags |= CLONE_NEWNET;
 	if (!run->plan.plain && run->plan.cgroup_fd < 0) /* else pid 1 makes it, in its group */
 		flags |= CLONE_NEWCGROUP;
@@ -503,6 +508,8 @@ static int prepare_root(struct run *run, struct err *err)
 		return -1;
 	run->plan.null_fd = run->plain.null_fd;
 	run->plan.proc_fd = run->plain.proc_fd;
+	run->plan.kept_fds = run->plain.kept_fds;
+	run->plan.n_kept = run->plain.n_kept;
 	return 0;
 }
 
@@ -529,17 +536,20 @@ static int run_step(struct run *run, struct sandbox_result *ret_result, struct e
 	if (supervised < 0 || conclude(run, status, err) < 0)
 		return -1;
 	fill_result(run, &usage, clock_monotonic_ns() - start_ns, ret_result);
-	return run->plan.plain ? plain_restore(run->spec, &run->plain, err) : 0;
+	return 0;
 }
 
 int sandbox_run(const struct sandbox_spec *spec, struct sandbox_result *ret_result, struct err *err)
 {
 	cleanup_free struct run *run = xcalloc(1, sizeof(*run));
+	struct err later = ERR_INIT;
 	int status;
 
 	assert(spec->chroot || userns_entered());
 	run_init(run, spec);
 	status = run_step(run, ret_result, err);
+	if (spec->chroot && plain_restore(spec, &run->plain, status < 0 ? &later : err) < 0)
+		status = -1;
 	run_release(run);
 	return status;
 }

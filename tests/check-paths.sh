@@ -90,7 +90,8 @@ builder/run_root.c: openat: own: a copied root
 layers/diff_removed.c: fstatat: name
 layers/mark.c: openat: own
 layers/native.c: fchmodat fchownat fstatat linkat mkdirat mknodat openat symlinkat unlinkat utimensat: name; own: a copy that nobody else writes to, linkat by a path whose directories are real in it
-sandbox/plain.c: fchmodat fstatat mkdirat mknodat open openat renameat unlinkat utimensat: name: the directory comes from base/inroot.h; host: /dev/null, /proc
+sandbox/place.c: fchmodat fstatat mkdirat openat readlinkat renameat renameat2 symlinkat unlinkat utimensat: name: the directory comes from base/inroot.h; own: where it was moved from
+sandbox/plain.c: fchmodat fstatat mkdirat mknodat open openat unlinkat: name: in a directory just made; host: /dev/null, /proc
 sandbox/reaper.c: openat: host: /proc
 EOF
 
