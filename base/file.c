@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -370,6 +372,44 @@ static int copy_by_blocks(int in, int out, uint64_t len, const struct cancel *ca
 			return err_os(err, "write");
 		len -= (uint64_t)got;
 	}
+	return 0;
+}
+
+/* The directory's stream; it takes the descriptor. */
+static int find_inode(DIR *dir, const struct stat *wanted, char name[FILE_NAME_MAX])
+{
+	const struct dirent *item;
+
+	while ((item = readdir(dir))) {
+		struct stat st;
+
+		if (strcmp(item->d_name, ".") && strcmp(item->d_name, "..") &&
+		    fstatat(dirfd(dir), item->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_ino == wanted->st_ino && st.st_dev == wanted->st_dev) {
+			snprintf(name, FILE_NAME_MAX, "%s", item->d_name);
+			return 0;
+		}
+	}
+	errno = ENOENT;
+	return -1;
+}
+
+int file_own_name(int dir_fd, int *ret_parent_fd, char name[FILE_NAME_MAX])
+{
+	cleanup_fd int parent = openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = parent < 0 ? -1 : fcntl(parent, F_DUPFD_CLOEXEC, 0), bad;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct stat st;
+
+	if (!dir) {
+		file_close_at(&fd);
+		return -1;
+	}
+	bad = fstat(dir_fd, &st) < 0 || find_inode(dir, &st, name) < 0;
+	closedir(dir);
+	if (bad)
+		return -1;
+	*ret_parent_fd = steal_fd(&parent);
 	return 0;
 }
 

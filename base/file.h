@@ -89,6 +89,13 @@ int file_mkdirs_at(int dir_fd, const char *path, mode_t mode, struct err *err);
  */
 int file_remove_tree_at(int dir_fd, const char *name, struct err *err);
 
+/*
+ * Where an open directory is: the directory that holds it, which the caller closes, and its name
+ * there. For trees in which nobody moves things. -1 with errno; ENOENT when it has no name.
+ */
+#define FILE_NAME_MAX 256
+int file_own_name(int dir_fd, int *ret_parent_fd, char name[FILE_NAME_MAX]);
+
 /* Copy len bytes from in's position to out's, in the kernel where it can. ERR_CORRUPT when `in`
  * ends early, ERR_CANCELLED when `cancel` (may be NULL) was asked. */
 int file_copy(int in, int out, uint64_t len, const struct cancel *cancel, struct err *err);

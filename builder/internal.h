@@ -198,8 +198,8 @@ struct stage {
 	unsigned executed, cached;
 	struct build_report *report; /* its steps so far */
 	struct root *root;   /* stage_root()'s, grown as layers come */
-	struct snapshot *tree; /* what RUN runs in where nothing can be mounted, between two of them;
-				* NULL before the first */
+	struct snapshot *tree; /* what RUN runs in where nothing can be mounted, between two
+				* of them; NULL before the first */
 	const char *no_cache; /* the option that says that nothing is looked up; NULL for none */
 	bool unknown;	      /* in a plan: what it stands on is not in the store */
 	unsigned culprit;     /* number of its first step that was no hit; 0 for none */

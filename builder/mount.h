@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/strv.h"
 #include "builder/internal.h"
 #include "builder/origin.h"
@@ -87,6 +88,10 @@ struct step_mount {
 	bool attached;		  /* mount_fd, or the origin's */
 	int source_fd;		  /* bind, cache: what appears at the target, -1 before */
 	int lock_fd;		  /* cache; -1 when another mount of the step holds it */
+	int home_fd;		  /* chroot: the directory that source_fd lies in, or -1, */
+	char home_name[FILE_NAME_MAX];
+	const char *same_as; /* chroot: target of another mount that has it already, or NULL */
+	unsigned copy_number; /* cache: of mounts/<hex>/ */
 	char hex[DIGEST_HEX_MAX]; /* cache: its name */
 };
 
@@ -122,6 +127,9 @@ const char *step_mounts_no_cache(const struct step_mounts *mounts);
 /* Make all that is mounted. The user namespace has been entered. */
 int step_mounts_open(struct step_mounts *mounts, struct err *err);
 
+/* Without namespaces caches are moved into the snapshot: note it there. */
+int step_mounts_lend(const struct step_mounts *mounts, struct snapshot *snapshot, struct err *err);
+
 /* Add places for them to the snapshot of the step. */
 int step_mounts_add_points(const struct step_mounts *mounts, struct snapshot *snapshot,
 			   struct root *root, struct err *err);
@@ -138,6 +146,9 @@ struct sandbox_mount *step_mounts_add(struct step_mounts *mounts, const char *ta
 /* From the context: select what is mounted, and digest it. */
 int mount_bind_select(struct step_mounts *mounts, struct step_mount *mount, struct err *err);
 int mount_bind_open(struct step_mounts *mounts, struct step_mount *mount, struct err *err);
+
+/* Whether there is nothing that could be mounted: what is at a target is moved there. */
+bool step_mounts_are_moved(const struct step_mounts *mounts);
 
 /* A path as a pattern of COPY that means this very path; NULL is the root. free() it. */
 char *mount_pattern(const char *path);

@@ -8,7 +8,9 @@
  *    copied to a directory that is thrown away with the step.
  * 2. The source path is resolved by the kernel inside the mounted root and handed on as a
  *    descriptor, so no link and no race leads out of it.
- * 3. The overlay is attached, on a directory of the step's own, because only then can a part of it
+ * 3. Without namespaces both are copies that are the step's alone: the directory is moved to the
+ *    target, and is thrown away with them.
+ * 4. The overlay is attached, on a directory of the step's own, because only then can a part of it
  *    be bound.
  */
 #include "builder/mount.h"
@@ -101,6 +103,10 @@ static int mount_context(struct step_mounts *mounts, struct step_mount *mount, s
 	if (make_dir(mounts, mount, "tree", &tree, &tree_fd, err) < 0 ||
 	    copy_make_tree(mount->copy, tree_fd, err) < 0)
 		return -1;
+	if (step_mounts_are_moved(mounts)) {
+		mount->mount_fd = steal_fd(&tree_fd);
+		return 0;
+	}
 	if (!mount->request.read_only &&
 	    (make_dir(mounts, mount, "upper", &upper, &upper_fd, err) < 0 ||
 	     make_dir(mounts, mount, "work", &work, &work_fd, err) < 0))
@@ -112,16 +118,28 @@ static int mount_context(struct step_mounts *mounts, struct step_mount *mount, s
 	return overlay_mount(&overlay, false, &mount->mount_fd, err);
 }
 
-static int open_source(struct step_mounts *mounts, struct step_mount *mount, int mount_fd,
-		       const char *path, struct err *err)
+/* So that what it means can be bound: see 4. */
+static int attach(struct step_mounts *mounts, struct step_mount *mount, int mount_fd,
+		  struct err *err)
 {
 	cleanup_fd int place = -1;
-	struct stat st;
 
+	if (step_mounts_are_moved(mounts))
+		return 0;
 	if (make_dir(mounts, mount, "at", NULL, &place, err) < 0 ||
 	    overlay_attach(mount_fd, place, err) < 0)
 		return -1;
 	mount->attached = true;
+	return 0;
+}
+
+static int open_source(struct step_mounts *mounts, struct step_mount *mount, int mount_fd,
+		       const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (attach(mounts, mount, mount_fd, err) < 0)
+		return -1;
 	mount->source_fd = inroot_open(mount_fd, path, O_PATH, 0);
 	if (mount->source_fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return err_set(err, ERR_NOT_FOUND, "\"%s\" does not exist in %s", path,
@@ -130,6 +148,9 @@ static int open_source(struct step_mounts *mounts, struct step_mount *mount, int
 		return err_os(err, "open \"%s\" in %s", path, mount->origin.what);
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 		return err_set(err, ERR_INVALID, "\"%s\" is neither a file nor a directory", path);
+	if (step_mounts_are_moved(mounts) && S_ISDIR(st.st_mode) &&
+	    file_own_name(mount->source_fd, &mount->home_fd, mount->home_name) < 0)
+		return err_os(err, "find \"%s\" in %s", path, mount->origin.what);
 	return 0;
 }
 

@@ -10,7 +10,9 @@
  *    uid, gid), so no id is ever a path, and another id is another directory.
  * 2. A directory is filled in scratch and gets its name by one rename: whoever finds it finds it
  *    whole. Of two who make it at once the loser uses the other's.
- * 3. A step takes its locks in the order of <hex>, each once: no two steps wait for each other.
+ * 3. Without namespaces the directory is moved into the root of the step, so nobody shares it: who
+ *    would waits. snapshot_lend() sees to it that it comes back.
+ * 4. A step takes its locks in the order of <hex>, each once: no two steps wait for each other.
  */
 #include "builder/mount.h"
 
@@ -58,7 +60,7 @@ static int lock_cache(struct step_mounts *mounts, const struct step_mount *mount
 		      bool try, int *ret_fd, struct err *err)
 {
 	struct store *store = mounts->builder->options->store;
-	bool exclusive = mount->request.sharing != MOUNT_SHARED;
+	bool exclusive = mount->request.sharing != MOUNT_SHARED || step_mounts_are_moved(mounts);
 	char name[CACHE_LOCK_MAX];
 
 	cache_mount_lock(mount->hex, n, name);
@@ -174,6 +176,17 @@ static int make_parent(struct step_mounts *mounts, const struct step_mount *moun
 			       false, err);
 }
 
+static int find_home(int store_dir, struct step_mount *mount, unsigned n, struct err *err)
+{
+	char path[PATH_LEN];
+
+	snprintf(path, sizeof(path), "mounts/%s", mount->hex);
+	snprintf(mount->home_name, sizeof(mount->home_name), "%u", n);
+	mount->copy_number = n;
+	mount->home_fd = openat(store_dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return mount->home_fd < 0 ? err_os(err, "open %s", path) : 0;
+}
+
 static int open_cache(struct step_mounts *mounts, struct step_mount *mount, struct err *err)
 {
 	int store_dir = store_fd(mounts->builder->options->store);
@@ -190,7 +203,9 @@ static int open_cache(struct step_mounts *mounts, struct step_mount *mount, stru
 			return -1;
 		mount->source_fd = openat(store_dir, path, flags);
 	}
-	return mount->source_fd < 0 ? err_os(err, "open the cache directory") : 0;
+	if (mount->source_fd < 0)
+		return err_os(err, "open the cache directory");
+	return step_mounts_are_moved(mounts) ? find_home(store_dir, mount, n, err) : 0;
 }
 
 /* --- all of a step ---------------------------------------------------------------------------- */
@@ -212,6 +227,8 @@ static int open_next(struct step_mounts *mounts, struct step_mount *mount,
 
 	if (before && !strcmp(before->hex, mount->hex)) {
 		mount->source_fd = fcntl(before->source_fd, F_DUPFD_CLOEXEC, 3);
+		if (step_mounts_are_moved(mounts))
+			mount->same_as = before->same_as ? before->same_as : before->request.target;
 		return mount->source_fd < 0 ? err_os(err, "duplicate a descriptor") : 0;
 	}
 	if (open_cache(mounts, mount, &why) < 0)

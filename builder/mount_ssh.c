@@ -6,6 +6,7 @@
 #include "builder/mount.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -65,6 +66,12 @@ int mount_ssh_open(struct step_mounts *mounts, struct step_mount *mount, struct 
 	bind->kind = SANDBOX_MOUNT_BIND;
 	bind->source_fd = mount->source_fd;
 	bind->read_only = true;
+	if (step_mounts_are_moved(mounts)) {
+		snprintf(mount->home_name, sizeof(mount->home_name), "ssh.%zu",
+			 (size_t)(mount - mounts->v));
+		bind->home_fd = mounts->scratch->dir_fd;
+		bind->home_name = mount->home_name;
+	}
 	if (!env_get(&mounts->env, "SSH_AUTH_SOCK") &&
 	    !env_get(&mounts->stage->env, "SSH_AUTH_SOCK"))
 		env_set(&mounts->env, "SSH_AUTH_SOCK", request->target);

@@ -54,7 +54,11 @@ static int read_one(struct step_mounts *mounts, const struct flag *flag, unsigne
 		return dockerfile_error(dockerfile, flag->range, ERR_LIMIT, err,
 					"--mount: more than %d of them", MOUNTS_MAX);
 	*mount = (struct step_mount){
-		.origin = ORIGIN_INIT, .mount_fd = -1, .source_fd = -1, .lock_fd = -1
+		.origin = ORIGIN_INIT,
+		.mount_fd = -1,
+		.source_fd = -1,
+		.lock_fd = -1,
+		.home_fd = -1,
 	};
 	if (mount_parse(dockerfile, mounts->stage, flag, &mount->request, err) < 0)
 		return -1;
@@ -192,6 +196,11 @@ static void add_bind(struct step_mounts *mounts, const struct step_mount *mount)
 	bind->kind = SANDBOX_MOUNT_BIND;
 	bind->source_fd = mount->source_fd;
 	bind->read_only = mount->request.read_only;
+	bind->same_as = mount->same_as;
+	if (mount->home_fd >= 0) {
+		bind->home_fd = mount->home_fd;
+		bind->home_name = mount->home_name;
+	}
 }
 
 static void add_tmpfs(struct step_mounts *mounts, const struct mount_request *request)
@@ -226,22 +235,9 @@ static int open_one(struct step_mounts *mounts, struct step_mount *mount, struct
 	return 0;
 }
 
-/* A directory cannot be in two places without a mount; an empty one and files can be made. */
-static int check_without_mounts(struct step_mounts *mounts, struct err *err)
+bool step_mounts_are_moved(const struct step_mounts *mounts)
 {
-	for (size_t i = 0; i < mounts->n; i++) {
-		const struct mount_request *request = &mounts->v[i].request;
-		struct err why = ERR_INIT;
-
-		if (request->type == MOUNT_TMPFS || request->type == MOUNT_SECRET)
-			continue;
-		err_set(&why, ERR_UNSUPPORTED,
-			"--mount=type=%s needs a mount namespace, which --isolation=chroot does "
-			"without",
-			mount_type_name(request->type));
-		return mount_error(mounts->builder->dockerfile, request, &why, err);
-	}
-	return 0;
+	return mounts->builder->options->isolation == BUILD_ISOLATION_CHROOT;
 }
 
 int step_mounts_open(struct step_mounts *mounts, struct err *err)
@@ -251,8 +247,6 @@ int step_mounts_open(struct step_mounts *mounts, struct err *err)
 	if (!mounts->n)
 		return 0;
 	if (rights_require_run(options->store, options->isolation, err) < 0 ||
-	    (options->isolation == BUILD_ISOLATION_CHROOT &&
-	     check_without_mounts(mounts, err) < 0) ||
 	    mount_caches_open(mounts, err) < 0)
 		return -1;
 	for (size_t i = 0; i < mounts->n; i++) {
@@ -263,6 +257,32 @@ int step_mounts_open(struct step_mounts *mounts, struct err *err)
 					   err);
 	}
 	return mounts->relay ? ssh_relay_start(mounts->relay, err) : 0;
+}
+
+int step_mounts_lend(const struct step_mounts *mounts, struct snapshot *snapshot, struct err *err)
+{
+	struct {
+		char home[DIGEST_HEX_MAX + 32];
+		char lock[CACHE_LOCK_MAX];
+	} *names = xcalloc(mounts->n + 1, sizeof(*names));
+	cleanup_free struct loan *loans = xcalloc(mounts->n + 1, sizeof(*loans));
+	size_t n = 0;
+	int status;
+
+	for (size_t i = 0; i < mounts->n; i++) {
+		const struct step_mount *mount = &mounts->v[i];
+
+		if (mount->request.type != MOUNT_CACHE || mount->home_fd < 0)
+			continue;
+		snprintf(names[n].home, sizeof(names[n].home), "mounts/%s/%u", mount->hex,
+			 mount->copy_number);
+		cache_mount_lock(mount->hex, mount->copy_number, names[n].lock);
+		loans[n] = (struct loan){ names[n].home, names[n].lock, mount->request.target };
+		n++;
+	}
+	status = n ? snapshot_lend(snapshot, loans, n, err) : 0;
+	free(names);
+	return status;
 }
 
 int step_mounts_add_points(const struct step_mounts *mounts, struct snapshot *snapshot,
@@ -297,6 +317,7 @@ static void release_one(struct step_mount *mount)
 	if (mount->attached)
 		overlay_detach(mount_reads_tree(mount) ? mount->mount_fd : mount->origin.mount_fd);
 	overlay_unmount(mount->mount_fd);
+	file_close_at(&mount->home_fd);
 	copy_free(mount->copy);
 	free(mount->pattern);
 	origin_release(&mount->origin);

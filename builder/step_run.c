@@ -424,7 +424,9 @@ static int execute(struct run_step *step, struct snapshot **ret_snapshot, struct
 	stage_end_mount(stage);
 	if (status < 0)
 		return -1;
-	status = run_in(step, snapshot, root_fd, &result, err);
+	status = step_mounts_lend(&step->mounts, snapshot, err);
+	if (status == 0)
+		status = run_in(step, snapshot, root_fd, &result, err);
 	overlay_unmount(root_fd);
 	if (status < 0 || run_end_check(&step->argv, options, &result, err) < 0)
 		return -1;

@@ -15,10 +15,10 @@
  * (diff_write_whole()). What it lacks was removed. To compare all of it for every step would take
  * longer than most steps:
  *  6. Whatever happens to a file, a rename too, changes its ctime, which nobody can set back. So
- *     one that is older than the mark (mark.c) is what was copied, if it is still in its place: in a
- *     directory that is as old, in one that is as old, and so on up to the root, which cannot be
- *     moved. Of such a directory the lower one is not even looked up, unless something below it
- *     has to be compared.
+ *     one that is older than the mark (mark.c) is what was copied, if it is still in its place:
+ *     in a directory that is as old, in one that is as old, and so on up to the root, which cannot
+ *     be moved. Of such a directory the lower one is not even looked up, unless something below
+ *     it has to be compared.
  *  7. Times are compared as layers have them, in whole seconds: a copy of the layer has no others,
  *     and the same step has to give the same layer over the one and over the other.
  * Must run in the user namespace that RUN ran in, else file capabilities carry ids of the host.
@@ -444,7 +444,9 @@ static int enter_directory(struct diff *diff, const struct walk_item *item, stru
 		return err_os(err, "remove the opaque mark of %s", item->path);
 	if (!level.unchanged && write_directory(diff, item, hides, err) < 0)
 		return -1;
-	return diff->mark && level.has_lower && !level.pending ? write_removed(diff, &level, item, err) : 0;
+	if (!diff->mark || !level.has_lower || level.pending)
+		return 0;
+	return write_removed(diff, &level, item, err);
 }
 
 static int restore_times(const struct walk_item *item, const struct level *level, struct err *err)

@@ -390,6 +390,12 @@ int native_copy(struct root *root, int root_fd, struct err *err);
 /* The same for the layers from the one with number `first` on, over what is there. */
 int native_copy_from(struct root *root, size_t first, int root_fd, struct err *err);
 
+/* --- what is lent to a snapshot (loan.c) ------------------------------------------------------ */
+
+/* Take home what is lent to the scratch directory, which nobody uses any more. False when that
+ * cannot be yet, so that it has to stay. */
+bool loans_return(struct store *store, int scratch_fd);
+
 /* --- whether a file was changed since (mark.c) ------------------------------------------------ */
 
 struct mark {

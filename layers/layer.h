@@ -243,6 +243,19 @@ int snapshot_copy(struct root *root, struct snapshot **ret_snapshot, struct err 
  */
 int snapshot_renew(struct snapshot *snapshot, struct err *err);
 
+/* A directory of the store that is moved into a copied root for the time of a step. */
+struct loan {
+	const char *home;  /* relative to store_fd() */
+	const char *lock;  /* store_lock() that who moves it holds */
+	const char *place; /* where it will be in the root */
+};
+
+/*
+ * Note what will be moved into the copy, and is moved back by the caller when he can: if he is
+ * killed, or fails, it goes home before the copy is removed. The notes replace earlier ones.
+ */
+int snapshot_lend(struct snapshot *snapshot, const struct loan *loans, size_t n, struct err *err);
+
 /* A place that something will be mounted on. */
 struct snapshot_point {
 	const char *path; /* absolute, clean; links in it are followed inside the root */

@@ -10,6 +10,7 @@
  * 3. A forked child works in the same directory: its numbers are its parent's, so a number that is
  *    taken is passed over, and what it leaves goes with the parent's.
  * 4. Sweeping touches only names of our own form.
+ * 5. What was lent to a directory goes home before it is removed (loan.c).
  */
 #include <assert.h>
 #include <dirent.h>
@@ -71,6 +72,40 @@ static int make_locked(struct store *store, char ret_path[WORKPLACE_PATH_MAX], i
 	return err_set(err, ERR_FAILED, "cannot make a temporary file in the store");
 }
 
+/* Take home what is lent to any of a process's directories. False: some of it has to wait. */
+static bool return_all(struct store *store, int dir_fd)
+{
+	int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *item;
+	bool all = true;
+
+	if (!dir)
+		file_close_at(&fd);
+	while (dir && (item = readdir(dir))) {
+		cleanup_fd int sub = -1;
+
+		if (item->d_name[0] != '.')
+			sub = openat(dir_fd, item->d_name,
+				     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		all &= sub < 0 || loans_return(store, sub);
+	}
+	if (dir)
+		closedir(dir);
+	return all;
+}
+
+/* 1 when it has to stay for now. */
+static int remove_workplace(struct store *store, int parent_fd, const char *name, struct err *err)
+{
+	cleanup_fd int fd =
+		openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0 && !return_all(store, fd))
+		return 1;
+	return file_remove_tree_at(parent_fd, name, err);
+}
+
 /* --- the process's own directory -------------------------------------------------------------- */
 
 void workplace_init(struct workplace *place)
@@ -87,7 +122,7 @@ void workplace_leave(struct store *store)
 
 	/* what cannot be removed now keeps its lock file, for the next sweep */
 	if (place->lock_fd >= 0 &&
-	    file_remove_tree_at(store_fd(store), place->path, &ignored) == 0) {
+	    remove_workplace(store, store_fd(store), place->path, &ignored) == 0) {
 		snprintf(lock_path, sizeof(lock_path), "%s" LOCK_SUFFIX, place->path);
 		unlinkat(store_fd(store), lock_path, 0);
 	}
@@ -179,7 +214,8 @@ void scratch_free(struct scratch *scratch)
 
 	if (!scratch)
 		return;
-	if (scratch->path[0])
+	if (scratch->path[0] &&
+	    (scratch->dir_fd < 0 || loans_return(scratch->store, scratch->dir_fd)))
 		file_remove_tree_at(store_fd(scratch->store), scratch->path, &ignored);
 	file_close_at(&scratch->dir_fd);
 	free(scratch);
@@ -187,12 +223,13 @@ void scratch_free(struct scratch *scratch)
 
 /* --- sweeping --------------------------------------------------------------------------------- */
 
-static int sweep_one(int tmp_fd, const char *name, struct err *err)
+static int sweep_one(struct store *store, int tmp_fd, const char *name, struct err *err)
 {
 	size_t len = strspn(name, "0123456789abcdef");
 	char dir_name[FILE_RANDOM_MAX], lock_name[FILE_RANDOM_MAX + sizeof(LOCK_SUFFIX)];
 	cleanup_fd int fd = -1;
 	struct stat st;
+	int bad;
 
 	if (len != FILE_RANDOM_MAX - 1 || (name[len] && strcmp(name + len, LOCK_SUFFIX)))
 		return 0;
@@ -203,14 +240,14 @@ static int sweep_one(int tmp_fd, const char *name, struct err *err)
 	if (S_ISDIR(st.st_mode)) /* normally removed on behalf of its lock file */
 		return faccessat(tmp_fd, lock_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0
 			       ? 0
-			       : file_remove_tree_at(tmp_fd, dir_name, err);
+			       : remove_workplace(store, tmp_fd, dir_name, err);
 	fd = openat(tmp_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || !own_file(fd))
 		return 0;
-	if (name[len] && file_remove_tree_at(tmp_fd, dir_name, err) < 0)
-		return -1;
-	unlinkat(tmp_fd, name, 0);
-	return 0;
+	bad = name[len] ? remove_workplace(store, tmp_fd, dir_name, err) : 0;
+	if (!bad)
+		unlinkat(tmp_fd, name, 0);
+	return bad;
 }
 
 int store_sweep(struct store *store, struct err *err)
@@ -229,7 +266,7 @@ int store_sweep(struct store *store, struct err *err)
 		struct err mine = ERR_INIT;
 
 		/* one that resists must not keep the others */
-		if (sweep_one(tmp_fd, item->d_name, &mine) < 0 && !bad) {
+		if (sweep_one(store, tmp_fd, item->d_name, &mine) < 0 && !bad) {
 			*err = mine;
 			bad = err_wrap(err, "sweep the store");
 		}

@@ -3,8 +3,8 @@
  * Things that are put into a root for one step, and taken out again: what mounts would do, done by
  * renaming.
  *
- * 1. What is in the way is renamed aside and comes back, as it was. Directories that are made on the
- *    way go, unless the step has put something of its own into them.
+ * 1. What is in the way is renamed aside and comes back, as it was. Directories that are made on
+ *    the way go, unless the step has put something of its own into them.
  * 2. Places are resolved inside the root (base/inroot) before the step runs, while nobody else is
  *    in it. They are taken out by the descriptors of that time, one name in an open directory each,
  *    no link followed: whatever the step made of the path, nothing outside is reached.
@@ -62,7 +62,8 @@ static char *follow(int root_fd, const char *path)
 		char target[PATH_MAX];
 		const char *leaf;
 		cleanup_fd int parent = inroot_open_parent(root_fd, at, &leaf);
-		ssize_t len = parent < 0 ? -1 : readlinkat(parent, leaf, target, sizeof(target) - 1);
+		ssize_t len =
+			parent < 0 ? -1 : readlinkat(parent, leaf, target, sizeof(target) - 1);
 		cleanup_free char *above = NULL;
 
 		while (len > 1 && target[len - 1] == '/')
@@ -101,7 +102,8 @@ static int note_time(struct placed *placed, struct err *err)
 static int require_dir(struct places *places, const struct sandbox_spec *spec, const char *path,
 		       int depth, struct err *err)
 {
-	cleanup_fd int there = inroot_open(spec->root_fd, *path ? path : "/", O_PATH | O_DIRECTORY, 0);
+	cleanup_fd int there =
+		inroot_open(spec->root_fd, *path ? path : "/", O_PATH | O_DIRECTORY, 0);
 	cleanup_free char *at = NULL, *above = NULL;
 	struct placed *placed;
 	const char *leaf;

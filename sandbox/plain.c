@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A root that nothing can be mounted in: what a step gets besides its layers is put into the
- * directory itself, and taken out again when the step has ended (place.c). So /dev, /proc, /sys, the
- * files of /etc and whatever RUN mounts leave no trace in the layer, just as with mounts.
+ * directory itself, and taken out again when the step has ended (place.c). So /dev, /proc, /sys,
+ * the files of /etc and whatever RUN mounts leave no trace in the layer, just as with mounts.
  *
  * 1. A directory that is mounted is moved in and moved back. Nothing keeps the step from writing to
  *    it: who wants that thrown away gives a copy.
- * 2. A file that is never to be on a disk is on one as long as the step lasts. It is emptied through
- *    a descriptor when all processes are dead, whatever names it has got meanwhile, by the reaper;
- *    so also when the caller was killed.
+ * 2. A file that is never to be on a disk is on one as long as the step lasts. It is emptied
+ *    through a descriptor when all processes are dead, whatever names it has got meanwhile, by the
+ *    reaper; so also when the caller was killed.
  */
 #include "sandbox/internal.h"
 

@@ -105,7 +105,8 @@ void seccomp_build(struct seccomp_filter *filter)
 	}
 	for (unsigned nr = 0; nr < NR_END; nr++)
 		seccomp_add_range(ranges, &n, nr, answer_to(nr, allowed[nr]));
-	seccomp_add_range(ranges, &n, NR_END, (struct seccomp_answer){ .otherwise = ERRNO(ENOSYS) });
+	seccomp_add_range(ranges, &n, NR_END,
+			  (struct seccomp_answer){ .otherwise = ERRNO(ENOSYS) });
 	add_end(ranges, &n);
 	emit(ranges, n, filter);
 }

@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 cat >"$work/allowed" <<'EOF'
 base/arena.c: openat: own: an unnamed file of the store
 base/landlock.c: open: host: / of the sandbox
-base/file.c: fchmodat mkdirat openat renameat unlinkat: own; trees are removed by name
+base/file.c: fchmodat fstatat mkdirat openat renameat unlinkat: own; trees are removed by name
 base/inroot.c: fstatat mkdirat openat: this is the module: fstatat of an open file; name
 builder/cache_mount.c: fstatat mkdirat openat: own: mounts/ of the store, by scopes; an unpacked archive, where names are proved to be directories
 builder/cache_mount_import.c: fstatat mkdirat renameat renameat2: own: as cache_mount.c
@@ -88,6 +88,7 @@ sandbox/rootfs.c: chdir faccessat mkdirat openat stat umount2: name: places that
 sandbox/userns.c: stat: host: /proc/self/ns/user
 builder/run_root.c: openat: own: a copied root
 layers/diff_removed.c: fstatat: name
+layers/loan.c: fstatat openat renameat2: own: the store; name: found in its directory, and by base/inroot.h
 layers/mark.c: openat: own
 layers/native.c: fchmodat fchownat fstatat linkat mkdirat mknodat openat symlinkat unlinkat utimensat: name; own: a copy that nobody else writes to, linkat by a path whose directories are real in it
 sandbox/place.c: fchmodat fstatat mkdirat openat readlinkat renameat renameat2 symlinkat unlinkat utimensat: name: the directory comes from base/inroot.h; own: where it was moved from

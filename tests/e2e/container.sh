@@ -19,7 +19,7 @@ images()
 		FROM busybox
 		RUN mkdir /d && echo old > /d/old && echo kept > /kept && chown -R 1000:1000 /d
 		RUN rm -r /d /bin/zcat && mkdir /d && echo new > /d/new && chown 1000:1000 /d/new
-	EOF
+EOF
 	cbuild build -q -t layered -f "$scratch/Dockerfile" "$scratch/empty" >/dev/null &&
 		cbuild save -o "$context/layered.tar" layered
 }
@@ -46,6 +46,15 @@ EOF
 cat >"$context/Run" <<-'EOF'
 	FROM layered
 	RUN echo run > /run-was-here && rm /kept
+EOF
+cat >"$context/Mounts" <<-'EOF'
+	FROM layered
+	RUN --mount=target=/c --mount=type=cache,target=/cache --mount=type=secret,id=s --mount=type=tmpfs,target=/t \
+		test -s /c/file && test "$(cat /run/secrets/s)" = s3cr3t && touch /t/x && echo x >/cache/x && cp /c/file /copied
+	RUN --mount=type=cache,target=/cache --mount=from=layered,source=/d,target=/e/f,rw \
+		test "$(cat /cache/x)" = x && test "$(cat /e/f/new)" = new && rm /e/f/new && test ! -e /t && test ! -e /c
+	RUN --network=none nc -w 1 127.0.0.1 9 2>&1 | grep 'Address family not supported'
+	RUN test ! -e /e && test -e /d/new
 EOF
 cat >"$context/Apt" <<-'EOF'
 	FROM debian:12
@@ -75,6 +84,11 @@ check '--isolation=chroot runs apt-get' in_docker sh -c '
 	cbuild load -q -i /ctx/debian.tar && cbuild build --isolation=chroot -f /ctx/Apt -t out /ctx &&
 	cbuild run --isolation=chroot out cat /moo &&
 	! ps | grep -v grep | grep -q "sleep 1000"'
+check 'RUN --mount in all types, and without a network' in_docker sh -c '
+	cbuild load -q -i /ctx/layered.tar && printf s3cr3t >/s && export CBUILD_ISOLATION=chroot &&
+	cbuild build --secret id=s,src=/s -f /ctx/Mounts -t out /ctx &&
+	cbuild run out sh -c "ls / | tr \"\\n\" \" \"; cat /kept" | grep -q "bin copied d dev etc kept" &&
+	! grep -r s3cr3t /var/lib/cbuild'
 check 'CBUILD_ISOLATION says it too, and owners are right' in_docker sh -c "$load &&
 	export CBUILD_ISOLATION=chroot
 	cbuild build -q -f /ctx/Copy -t out /ctx &&

@@ -149,12 +149,53 @@ mount -t tmpfs -o nosuid tmpfs "$scratch/nosuid"
 check 'a nosuid store is told' says 'store +no: its file system is mounted nosuid: su and sudo do not work in RUN \(fix: --root on another one\)' \
 	"$CBUILD" --root "$scratch/nosuid/store" info
 
+# --- one copy of the root for all RUNs of a stage
+
+cat >"$context/Many" <<-'EOF'
+	FROM busybox
+	RUN mkdir -p /a/b && echo one >/a/f && echo one >/a/secretly && cp -a /a /z
+	RUN true
+	COPY --chown=5:6 escape /a/b/copied
+	RUN touch -r /a/secretly /ref && printf 'two\n' >/a/secretly && touch -r /ref /a/secretly && rm /ref
+	WORKDIR /w
+	RUN mv /a /moved && ln /z/f /z/linked && chmod 700 /z/b
+	RUN rm -r /moved/b && cp /moved/secretly x && mkfifo fifo && rm /bin/zcat
+	FROM busybox
+	RUN true
+	COPY --from=0 /w /z /copied/
+	RUN cat /copied/x && rm /copied/x
+EOF
+chmod a+r "$context/Many"
+# layers_by ISOLATION CBUILD...: the layers of that stage, in times that are always the same.
+layers_by()
+{
+	"${@:2}" build -q --no-cache --isolation="$1" -t "$1" --build-arg SOURCE_DATE_EPOCH=1000000000 \
+		--target "$target" -f "$context/Many" "$context" >/dev/null &&
+		"${@:2}" inspect --format '{{json .RootFS}}' "$1"
+}
+by_copy=("$CBUILD" --root "$scratch/chroot-store")
+"${by_copy[@]}" import "$context/busybox.tar" busybox >/dev/null
+for target in 0 1; do
+	check "by --isolation=chroot the RUNs of stage $target give the layers they give elsewhere" \
+		prints "$(layers_by namespace cbuild)" layers_by chroot "${by_copy[@]}"
+done
+check 'nothing of the copies is left' equal '' "$(ls "$scratch/chroot-store/tmp")"
+printf 'FROM busybox\nRUN true\nRUN echo x >/x; false\n' >"$context/Fails"
+check 'a RUN fails there' fails 1 "${by_copy[@]}" build --isolation=chroot -f "$context/Fails" "$context"
+check 'and nothing of the copy is left' equal '' "$(ls "$scratch/chroot-store/tmp")"
+
 # --- users
 
 user_ready
 user_cbuild import "$context/busybox.tar" busybox >/dev/null
 check 'a user with ranges: RUN works' user_cbuild build --no-cache "$context"
 check 'a user by --isolation=chroot: RUN works' user_cbuild build --no-cache --isolation=chroot "$context"
+by_copy=(as_user "$CBUILD" --root "$user_home/store-chroot")
+"${by_copy[@]}" import "$context/busybox.tar" busybox >/dev/null
+for target in 0 1; do
+	check "there, too, stage $target has the layers it has elsewhere" \
+		prints "$(layers_by namespace user_cbuild)" layers_by chroot "${by_copy[@]}"
+done
 check 'without newuidmap: RUN fails' fails 1 as_user env PATH=/nonexistent "$CBUILD" \
 	--root "$user_home/store" build --no-cache "$context"
 check 'saying what to install' grep -q "newuidmap: No such file or directory (fix: install it, Debian's package is uidmap)" "$scratch/said"

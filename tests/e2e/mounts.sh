@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# RUN --mount in all types, and what the command line gives to RUN, as root and as a plain user.
+# RUN --mount in all types, and what the command line gives to RUN, as root and as a plain user, and
+# by --isolation=chroot, where what is mounted is moved or copied: there nothing is read-only.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -79,7 +80,7 @@ test_bind()
 		FROM busybox
 		RUN --mount=target=/src cd /src && echo $(ls -d a ignored link out 2>/dev/null)
 	EOF
-	check "$who: bind: read-only" refused 'Read-only file system' <<-'EOF'
+	[ -n "$moved" ] || check "$who: bind: read-only" refused 'Read-only file system' <<-'EOF'
 		FROM busybox
 		RUN --mount=target=/src touch /src/x
 	EOF
@@ -141,6 +142,7 @@ test_bind()
 # Each spelling of each option that language.md's table of BuildKit has, through the program.
 test_spellings()
 {
+	[ -z "$moved" ] || return 0
 	new_context
 	check "$who: spellings: bind" built ' one one one one two x$' <<-'EOF'
 		FROM busybox
@@ -204,7 +206,7 @@ test_cache()
 		USER user
 		RUN --mount=type=cache,target=/c,uid=1000,gid=1001,mode=770 touch /c/x && stat -c '%u %g %a' /c
 	EOF
-	check "$who: cache: read-only" refused 'Read-only file system' <<-'EOF'
+	[ -n "$moved" ] || check "$who: cache: read-only" refused 'Read-only file system' <<-'EOF'
 		FROM busybox
 		RUN --mount=type=cache,target=/c,ro touch /c/x
 	EOF
@@ -228,7 +230,7 @@ not_there()
 {
 	local place
 
-	for place in "$store" "$user_home/store"; do
+	for place in "$store" "$user_store"; do
 		[ -d "$place" ] || continue
 		[ -z "$(find "$place" "$(dirname "$place")" -maxdepth 3 -name "$1")" ] || return 1
 	done
@@ -255,13 +257,18 @@ two_builds()
 
 test_sharing()
 {
-	check "$who: cache: shared by two at once" says '^2 [23]$' two_builds shared
+	if [ -z "$moved" ]; then
+		check "$who: cache: shared by two at once" says '^2 [23]$' two_builds shared
+	else
+		check "$who: cache: shared is one after the other" prints '1 3' two_builds shared
+	fi
 	check "$who: cache: locked is one after the other" prints '1 3' two_builds locked
 	check "$who: cache: private is a directory for each" prints '1 1' two_builds private
 }
 
 test_tmpfs()
 {
+	[ -z "$moved" ] || return 0
 	check "$who: tmpfs: size and mode in both spellings" built ' 1024 1777 2048 700$' <<-'EOF'
 		FROM busybox
 		RUN --mount=type=tmpfs,target=/a,size=1m,mode=1777 --mount=type=tmpfs,target=/b,tmpfs-size=2m,tmpfs-mode=0700 \
@@ -275,7 +282,7 @@ nowhere()
 {
 	local place=$store
 
-	[ "$who" = root ] || place=$user_home/store
+	[ "${who%%-*}" = root ] || place=$user_store
 	[ -d "$place/steps" ] && python3 "$srcdir/tests/e2e/search_secret.py" "$1" "$place" "$scratch/saved"
 }
 
@@ -307,9 +314,9 @@ test_secret()
 		RUN [ -z "$TWO" ] && [ ! -e /run/secrets ] && [ ! -e /root ]
 		USER user
 		RUN --mount=type=secret,target=/run/x/tok,uid=1000,gid=7,mode=0440 [ -r /run/x/tok ] && \
-			[ "$(stat -c '%a %u %g' /run/x/tok)" = '440 1000 7' ] && ! touch /run/x/tok
+			[ "$(stat -c '%a %u %g' /run/x/tok)" = '440 1000 7' ] && ! echo x 2>/dev/null >/run/x/tok
 	EOF
-	check "$who: secret: on a tmpfs" built 'tmpfs' --secret "id=tok,src=$scratch/secret" <<-'EOF'
+	[ -n "$moved" ] || check "$who: secret: on a tmpfs" built 'tmpfs' --secret "id=tok,src=$scratch/secret" <<-'EOF'
 		FROM busybox
 		RUN --mount=type=secret,id=tok grep -F ' /run/secrets/tok ' /proc/self/mountinfo
 	EOF
@@ -348,7 +355,7 @@ test_ssh()
 	printf 'FROM ssh-tools AS ssh\nFROM busybox\nCOPY --from=ssh / /\nCOPY --from=busybox /etc/passwd /etc/\nRUN --mount=type=ssh ssh-add -l\nUSER user\nRUN --mount=type=ssh,id=default,uid=1000,target=/tmp/a ssh-add -l; echo $SSH_AUTH_SOCK\n' >"$scratch/ssh.Dockerfile"
 	ssh-keygen -q -t ed25519 -N '' -C "key-$who" -f "$scratch/k.$who"
 	ssh-keygen -q -t ed25519 -N secret -C locked -f "$scratch/locked.$who"
-	[ "$who" = root ] || chown "$plain_user:" "$scratch"/k."$who"* "$scratch"/locked."$who"*
+	[ "${who%%-*}" = root ] || chown "$plain_user:" "$scratch"/k."$who"* "$scratch"/locked."$who"*
 	check "$who: ssh: a private agent with a key" built "key-$who" --no-cache --ssh "default=$scratch/k.$who" <"$scratch/ssh.Dockerfile"
 	check "$who: ssh: for another user of the image" said ' /tmp/a'
 	check "$who: ssh: no agent is left" equal '' "$(own_agents)"
@@ -407,6 +414,75 @@ test_kill()
 	[ "$who" = root ] || return 0
 	command -v ssh-agent >/dev/null || { skip "$who: kill: no ssh-agent"; return; }
 	check "$who: kill -9 leaves no process, no lock and, after the next build, no file" killed
+}
+
+# killed_moved: a build that has a secret, and a cache moved into its root, is killed while the
+# step has made of the places what it likes. The secret is empty at once; the cache comes home.
+killed_moved()
+{
+	local pid seconds=$((10000 + RANDOM))
+
+	build --secret "id=tok,src=$scratch/secret" <<-'EOF' || return 1
+		FROM busybox
+		RUN --mount=type=cache,id=moved,target=/c/d echo kept >/c/d/kept
+	EOF
+	printf 'FROM busybox\nRUN --mount=type=secret,id=tok --mount=type=cache,id=moved,target=/c/d : %s; ln /run/secrets/tok /mine; ln -s /etc /c/link; touch /c/d/x; sleep %s\n' \
+		"$RANDOM" "$seconds" >"$scratch/killed"
+	chmod a+r "$scratch/killed"
+	$by --secret "id=tok,src=$scratch/secret" -f "$scratch/killed" "$context" >"$scratch/out" 2>&1 &
+	wait_until 10 pgrep -f "^sleep $seconds$" || { cat "$scratch/out"; return 1; }
+	pid=$(pgrep -o -f -- "-f $scratch/killed")
+	kill -KILL "$pid"
+	wait_until 5 eval "! pgrep -f '^sleep $seconds$'" || return 1
+	wait_until 5 nowhere "$canary" || return 1
+	built ' kept x$' --no-cache <<-'EOF'
+		FROM busybox
+		RUN --mount=type=cache,id=moved,target=/c echo $(ls /c)
+	EOF
+}
+
+# What is moved into the root, and what the step makes of the places.
+test_moved()
+{
+	printf %s "$canary" >"$scratch/secret"
+	chmod a+r "$scratch/secret"
+	new_context
+	check "$who: moved: places that the step replaced reach nothing outside" built ' fine$' -t x <<-EOF
+		FROM busybox AS base
+		RUN mkdir /data && echo seen >/data/f
+		FROM busybox
+		RUN --mount=type=cache,id=replaced,target=/p/c --mount=from=base,source=/data,target=/p/d,rw --mount=target=/q/r \
+			mv /p /away && ln -s ../../../../../../../../../../../..$scratch /p && rm -r /q && ln -s $scratch/context /q && \
+			mv /bin/usleep /away/c/ && echo y >/away/d/f && echo fine
+		RUN [ ! -e /away/d ] && [ ! -e /away/c ] && [ -L /p ] && [ -L /q ] && [ ! -e /bin/usleep ]
+	EOF
+	check "$who: moved: and what they hold is not in the layer" holds away p q bin bin/.wh.usleep
+	check "$who: moved: nothing outside was touched" equal $'one\ntwo' "$(cat "$context/a/one" "$context/a/two")"
+	check "$who: moved: a program left behind keeps nothing" built ' [0-9]+$' <<-'EOF'
+		FROM busybox
+		RUN --mount=type=cache,id=behind,target=/c (setsid sh -c 'while :; do touch /c/x; ln -sfn /etc /c/d; rm /c/d; done' >/dev/null 2>&1 &) ; sleep 0.2; echo 1
+		RUN [ ! -e /c ] && echo 2
+	EOF
+	check "$who: moved: a link to a cache's file is a file of the layer" built ' cached$' <<-'EOF'
+		FROM busybox
+		RUN --mount=type=cache,id=linked,target=/c echo cached >/c/f && ln /c/f /f
+		RUN --mount=type=cache,id=linked,target=/c echo other >/c/f
+		RUN cat /f
+	EOF
+	check "$who: moved: killed, the cache is kept and the secret gone" killed_moved
+	check "$who: moved: --network=none" built 'Address family not supported' <<-'EOF'
+		FROM busybox
+		RUN --network=none nc -w 1 127.0.0.1 9 2>&1 || true
+	EOF
+	check "$who: moved: insecure is refused" refused 'security=insecure needs namespaces' --allow security.insecure <<-'EOF'
+		FROM busybox
+		RUN --security=insecure true
+	EOF
+	check "$who: moved: after a failed step nothing is left" refused 'exit' --secret "id=tok,src=$scratch/secret" <<-'EOF'
+		FROM busybox
+		RUN --mount=type=secret,id=tok --mount=target=/b cp /run/secrets/tok /copied; false
+	EOF
+	check "$who: moved: of the copied secret neither" nowhere "$canary"
 }
 
 test_syntax()
@@ -488,7 +564,8 @@ test_grants()
 # The user's cbuild, with the variable that a secret comes from.
 user_with_secret()
 {
-	as_user env SECRET_OF_TEST="$SECRET_OF_TEST" "$CBUILD" --root "$user_home/store" "$@"
+	as_user env SECRET_OF_TEST="$SECRET_OF_TEST" \
+		${CBUILD_ISOLATION:+CBUILD_ISOLATION="$CBUILD_ISOLATION"} "$CBUILD" --root "$user_store" "$@"
 }
 
 export SECRET_OF_TEST=$canary-env
@@ -497,11 +574,20 @@ user_ready
 new_context
 test_search
 for who in root user; do
-	by=cbuild as=
+	by=cbuild as= moved=
+	store=$scratch/store user_store=$user_home/store
 	[ "$who" = root ] || by=user_with_secret as=as_user
 	$by import "$scratch/root.tar" busybox >/dev/null || exit 1
 	for part in bind spellings stubs cache sharing tmpfs secret ssh kill syntax grants; do
 		"test_$part"
 	done
+	who=$who-chroot moved=1
+	store=$scratch/store-chroot user_store=$user_home/store-chroot
+	$by import "$scratch/root.tar" busybox >/dev/null || exit 1
+	export CBUILD_ISOLATION=chroot
+	for part in bind stubs cache sharing secret ssh moved; do
+		"test_$part"
+	done
+	unset CBUILD_ISOLATION
 done
 finish

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "layers/internal.h"
+#include "layers/layer.h"
 #include "tests/layers/store_fixture.h"
 
 static bool is_there(struct fixture *fixture, const char *path)
@@ -180,6 +181,63 @@ static void test_scratch__a_lock_ends_though_a_child_has_a_copy(void **state)
 	close(copies[1]);
 }
 
+/* A directory of the store that somebody dies with, after it was moved to `place`. */
+static void die_with_loan(struct fixture *fixture, const char *place)
+{
+	const struct loan loan = { "homes/0", "home.0", "/c" };
+	struct err err = ERR_INIT;
+	struct snapshot snapshot = { .store = NULL };
+	char path[SCRATCH_PATH_MAX + 32];
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (store_open(fixture->path, false, &snapshot.store, &err) < 0 ||
+		    scratch_open(snapshot.store, &snapshot.scratch, &err) < 0 ||
+		    snapshot_lend(&snapshot, &loan, 1, &err) < 0)
+			_exit(1);
+		snprintf(path, sizeof(path), "%s/upper", snapshot.scratch->path);
+		if (mkdirat(store_fd(fixture->store), path, 0700) < 0)
+			_exit(2);
+		snprintf(path, sizeof(path), "%s/upper/%s", snapshot.scratch->path, place);
+		_exit(renameat(store_fd(fixture->store), "homes/0", store_fd(fixture->store),
+			       path) < 0);
+	}
+	assert_int_equal(waitpid(pid, &(int){ 0 }, 0), pid);
+	assert_false(is_there(fixture, "homes/0"));
+}
+
+static void test_scratch__what_was_lent_comes_home_before_it_is_swept(void **state)
+{
+	struct fixture *fixture = *state;
+	int store_dir = store_fd(fixture->store), lock;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(mkdirat(store_dir, "homes", 0700), 0);
+	assert_int_equal(mkdirat(store_dir, "homes/0", 0700), 0);
+	assert_int_equal(mkdirat(store_dir, "homes/0/kept", 0700), 0);
+	die_with_loan(fixture, "c");
+	/* not while somebody has its lock: then all stays as it is */
+	assert_int_equal(store_lock(fixture->store, "home.0", true, true, &lock, &err), 0);
+	assert_int_equal(store_sweep(fixture->store, &err), 0);
+	assert_false(is_there(fixture, "homes/0"));
+	store_unlock(&lock);
+	assert_int_equal(store_sweep(fixture->store, &err), 0);
+	assert_true(is_there(fixture, "homes/0/kept"));
+	/* what was moved away is none any more, and neither is what is at its place */
+	die_with_loan(fixture, "elsewhere");
+	assert_int_equal(store_sweep(fixture->store, &err), 0);
+	assert_false(is_there(fixture, "homes/0"));
+	/* nor does it replace a new one */
+	assert_int_equal(mkdirat(store_dir, "homes/0", 0700), 0);
+	die_with_loan(fixture, "c");
+	assert_int_equal(mkdirat(store_dir, "homes/0", 0700), 0);
+	assert_int_equal(mkdirat(store_dir, "homes/0/new", 0700), 0);
+	assert_int_equal(store_sweep(fixture->store, &err), 0);
+	assert_true(is_there(fixture, "homes/0/new"));
+	assert_int_equal(unlinkat(store_dir, "tmp", AT_REMOVEDIR), 0); /* empty */
+	assert_int_equal(mkdirat(store_dir, "tmp", 0700), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
@@ -191,6 +249,7 @@ int main(void)
 		TEST(test_scratch__exclusive_locks_exclude),
 		TEST(test_scratch__keys_exclude_each_one_for_itself),
 		TEST(test_scratch__a_lock_ends_though_a_child_has_a_copy),
+		TEST(test_scratch__what_was_lent_comes_home_before_it_is_swept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

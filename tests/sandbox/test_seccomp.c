@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,6 +54,34 @@ static void test_seccomp__socket_compares_32_bits(void **state)
 		assert_int_equal(ask(&filter, __NR_socket, family | UINT64_C(1) << 32), expected);
 		assert_int_equal(ask(&filter, __NR_socket, family | UINT64_C(1) << 63), expected);
 	}
+}
+
+static void test_seccomp__offline_there_are_unix_sockets_only(void **state)
+{
+	static const uint32_t calls[] = { __NR_socket, __NR_socketpair };
+	const uint64_t args[6] = { AF_UNIX };
+	struct seccomp_filter filter;
+	size_t steps = 0;
+
+	(void)state;
+	seccomp_build_offline(&filter);
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		for (uint64_t family = 0; family < 64; family++) {
+			uint32_t expected = family == AF_UNIX ? SECCOMP_RET_ALLOW
+							      : SECCOMP_RET_ERRNO | EAFNOSUPPORT;
+
+			assert_int_equal(ask(&filter, calls[i], family), expected);
+			assert_int_equal(ask(&filter, calls[i], family | UINT64_C(1) << 32),
+					 expected);
+		}
+	assert_int_equal(ask(&filter, __NR_io_uring_setup, AF_UNIX), EPERM_ANSWER);
+	assert_int_equal(ask(&filter, __NR_connect, 5), SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&filter, __NR_clone3, 5), SECCOMP_RET_ALLOW); /* the other filter's */
+#ifdef SECCOMP_HAS_X32
+	assert_int_equal(ask(&filter, SECCOMP_X32 | __NR_socket, AF_UNIX), EPERM_ANSWER);
+#endif
+	assert_int_equal(emulate(filter.insns, filter.n, AUDIT_ARCH_I386, 102, args, &steps),
+			 EPERM_ANSWER);
 }
 
 static void test_seccomp__clone_makes_no_namespaces(void **state)
@@ -342,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seccomp__socket_compares_32_bits),
+		cmocka_unit_test(test_seccomp__offline_there_are_unix_sockets_only),
 		cmocka_unit_test(test_seccomp__clone_makes_no_namespaces),
 		cmocka_unit_test(test_seccomp__personality_is_a_list),
 		cmocka_unit_test(test_seccomp__unknown_calls_are_enosys),
