@@ -397,7 +397,7 @@ static void test_plain__without_a_network_there_are_unix_sockets_only(void **sta
 		step.status = sandbox_run(&step.spec, &step.result, &step.err);
 		assert_int_equal(step.status, 0);
 		assert_int_equal(step.result.exit_status, 1);
-		assert_int_equal(!strstr(step.output.data, "Address family not supported"), !(i % 2));
+		assert_int_equal(!!strstr(step.output.data, "Address family not supp"), i % 2);
 		buf_release(&step.output);
 	}
 }
