@@ -53,7 +53,7 @@ layers/diff.c: readlinkat unlinkat: name
 layers/image_names.c: openat unlinkat: own: names are checked when they are parsed
 layers/image_store.c: openat: own
 layers/layer_adopt.c: openat: own
-layers/overlay.c: fstatat mknodat stat: chroot: a whiteout; name: the mark of a flat tree; host: /proc/self/ns/user
+layers/overlay.c: fstatat mknodat readlink: chroot: a whiteout; name: the mark of a flat tree; host: /proc/self/ns/user
 layers/points.c: mkdirat openat: own: by paths whose links are resolved
 layers/record.c: renameat unlinkat: own
 layers/require.c: mkdirat openat: own
