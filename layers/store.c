@@ -258,8 +258,11 @@ static void spread_tmp(int dir_fd)
 
 static int make_layout(struct store *store, struct err *err)
 {
+	struct err ignored = ERR_INIT;
+
+	/* names that come and go in a store: another process has just made it */
 	if (check_nothing_foreign(store->dir_fd, store->path, err) < 0)
-		return -1;
+		return check_format(store->dir_fd, store->path, &ignored) == 1 ? 0 : -1;
 	if (fchmod(store->dir_fd, 0700) < 0)
 		return err_os(err, "set the mode of %s", store->path);
 	for (size_t i = 0; i < ARRAY_SIZE(store_directories); i++)

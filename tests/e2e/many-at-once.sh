@@ -68,4 +68,16 @@ check "nothing is left of it" equal 0 "$(find "$store/tmp" -mindepth 1 | wc -l)"
 check "once more, nothing is run" says '0 run' sh -c "'$CBUILD' --root '$store' build -t many0 context 2>&1"
 check "with the same image" equal "$(cat id1)" "$(image_id many0)"
 
+# Who finds no store, and in it what another process is about to rename, was only too slow.
+late_maker()
+{
+	strace -f -q -o /dev/null -e trace=getdents64 -e inject=getdents64:delay_enter=1000000:when=1 \
+		"$CBUILD" --root "$scratch/late" images &
+	wait_until 5 [ -d "$scratch/late" ]
+	sleep 0.3
+	"$CBUILD" --root "$scratch/late" images >/dev/null || return 1
+	touch "$scratch/late/synced.0123456789abcdef"
+	wait $!
+}
+check "a store that another process makes meanwhile" late_maker
 finish
