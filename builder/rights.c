@@ -15,10 +15,21 @@
 
 static int may_mount(struct store *store, struct err *err)
 {
-	if (userns_enter(err) == 0 && overlay_check(store_fd(store), err) == 0)
+	int status = userns_enter(err);
+
+	store_note_namespace(store);
+	if (status == 0 && overlay_check(store_fd(store), err) == 0)
 		return 0;
 	probes_forget(store);
 	return -1;
+}
+
+static int enter_files(struct store *store, struct err *err)
+{
+	int status = userns_enter_files(err);
+
+	store_note_namespace(store);
+	return status;
 }
 
 int rights_enter(struct store *store, enum build_isolation isolation, struct err *err)
@@ -33,7 +44,7 @@ int rights_enter(struct store *store, enum build_isolation isolation, struct err
 	/* what a failure means is known when something fails for it */
 	if (isolation == BUILD_ISOLATION_CHROOT || may_mount(store, &why) < 0) {
 		store_use_flat_trees(store);
-		userns_enter_files(&why);
+		enter_files(store, &why);
 	}
 	if (userns_has_single_id() || !userns_may_use_all_files())
 		store_record_owners(store, !userns_may_use_all_files());
@@ -46,7 +57,7 @@ int rights_require_run(struct store *store, enum build_isolation isolation, stru
 		return -1;
 	if (isolation != BUILD_ISOLATION_CHROOT)
 		return may_mount(store, err);
-	if (userns_enter_files(err) < 0)
+	if (enter_files(store, err) < 0)
 		return err_wrap(err, "--isolation=chroot");
 	if (!userns_may_chroot())
 		return err_set(err, ERR_DENIED,

@@ -98,6 +98,7 @@ int cmd_save(struct cli *cli, int argc, char **argv, struct err *err)
 		return -1;
 	/* where that cannot be, layers are kept as tars, and nothing needs it */
 	userns_enter_files(&refused);
+	store_note_namespace(store);
 	saving = (struct saving){ store, images, (size_t)argc - 1, format };
 	return cli_write_file(cli, output, "use -o FILE or redirect", save_to, &saving, err);
 }

@@ -60,6 +60,7 @@ static int remove_image(struct store *store, const struct digest *id, struct err
 	struct err refused = ERR_INIT;
 
 	userns_enter_files(&refused);
+	store_note_namespace(store);
 	if (image_remove(store, id, print_removed, NULL, err) < 0)
 		return -1;
 	return build_costs_forget(store, id, err);

@@ -174,6 +174,7 @@ bool xattr_list_equal(const struct xattr_list *a, const struct xattr_list *b);
  */
 #define OPAQUE_NAME_USER "user.overlay.opaque"
 const char *overlay_opaque_name(void);
+const char *store_opaque_name(const struct store *store); /* as store_note_namespace() found it */
 
 /* The name that says which notation the trees of a store are in: overlay's, or that of flat trees.
  * OPAQUE_NONE is that of a directory in which nothing is hidden. */

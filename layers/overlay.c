@@ -21,7 +21,6 @@
  * map says nothing, since other namespaces may have an identity map too. */
 #define INITIAL_USERNS "user:[4026531837]"
 
-/* Asked for each layer of each step: reading the link takes half of what following it does. */
 const char *overlay_opaque_name(void)
 {
 	char name[sizeof(INITIAL_USERNS) + 16];
@@ -35,7 +34,7 @@ const char *overlay_opaque_name(void)
 
 const char *tree_opaque_name(const struct store *store)
 {
-	return store_has_flat_trees(store) ? TAR_OPAQUE : overlay_opaque_name();
+	return store_has_flat_trees(store) ? TAR_OPAQUE : store_opaque_name(store);
 }
 
 bool opaque_name_is_flat(const char *opaque_name)

@@ -49,6 +49,7 @@ struct store {
 	bool sync_failed;
 	bool flat_trees;
 	bool is_roots; /* it was opened by him, maybe the root of a container */
+	_Atomic(const char *) opaque_name; /* that overlayfs reads where we are */
 	enum owner_record owners;
 	const struct cancel *cancel;
 	struct workplace workplace;
@@ -80,6 +81,16 @@ bool store_has_flat_trees(const struct store *store)
 bool store_is_roots(const struct store *store)
 {
 	return store->is_roots;
+}
+
+void store_note_namespace(struct store *store)
+{
+	store->opaque_name = overlay_opaque_name();
+}
+
+const char *store_opaque_name(const struct store *store)
+{
+	return store->opaque_name;
 }
 
 void store_record_owners(struct store *store, bool modes)
@@ -279,6 +290,7 @@ int store_open(const char *path, bool create, struct store **ret_store, struct e
 
 	store->dir_fd = -1;
 	store->is_roots = geteuid() == 0;
+	store_note_namespace(store);
 	workplace_init(&store->workplace);
 	pthread_mutex_init(&store->early_guard, NULL);
 	store->path = absolute_path(path, err);

@@ -62,6 +62,12 @@ bool store_has_flat_trees(const struct store *store);
 bool store_is_roots(const struct store *store);
 
 /*
+ * To be said after this process has entered a user namespace: there overlayfs, and with it trees,
+ * tell by other attributes which directories are opaque.
+ */
+void store_note_namespace(struct store *store);
+
+/*
  * From now on owners of unpacked files are written down instead of given, for a process that can
  * give files to nobody but itself. Such trees are apart from others. With modes it has no rights
  * over files that are shut to it either: it stays in, and the modes are written down.

@@ -33,7 +33,8 @@ static unsigned kind_of(const struct store *store)
 	unsigned kind = (store_has_flat_trees(store) ? KIND_FLAT : 0) |
 			(store_records_owners(store) ? KIND_RECORDED : 0);
 
-	if (kind == 0 && store_is_roots(store) && !strcmp(overlay_opaque_name(), OPAQUE_NAME_USER))
+	if (kind == 0 && store_is_roots(store) &&
+	    !strcmp(store_opaque_name(store), OPAQUE_NAME_USER))
 		return KIND_NESTED;
 	return kind;
 }

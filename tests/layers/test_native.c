@@ -210,6 +210,7 @@ static int use_in_namespace(void *arg, void *result, struct err *err)
 	(void)result;
 	if (enter_user_namespace(err) < 0)
 		return -1;
+	store_note_namespace(store);
 	if (tree_exists(store, &nested->ids[1]) || root_use_trees(nested->root, &missing) == 0)
 		return err_set(err, ERR_FAILED, "root's tree is used");
 	if (layer_require_trees(store, nested->ids, 2, 1, NULL, NULL, err) < 0 ||
