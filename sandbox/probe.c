@@ -164,12 +164,21 @@ static int probe_all(void *arg, void *result, struct err *err)
 {
 	enum { OVERLAY, PROC, NETWORK, SECCOMP, LANDLOCK, N };
 	struct attempt attempts[N] = {
-		[OVERLAY] = { "overlay mount", attempt_overlay, "works in the store" },
-		[PROC] = { "pid namespace", attempt_proc, "with a /proc of its own" },
-		[NETWORK] = { "network namespace", attempt_network, "with a loopback interface" },
-		[SECCOMP] = { "seccomp filter", attempt_seccomp, "can be installed" },
-		[LANDLOCK] = { "Landlock", attempt_landlock,
-			       "files, signals and abstract sockets" },
+		[OVERLAY] = { .name = "overlay mount",
+			      .function = attempt_overlay,
+			      .good = "works in the store" },
+		[PROC] = { .name = "pid namespace",
+			   .function = attempt_proc,
+			   .good = "with a /proc of its own" },
+		[NETWORK] = { .name = "network namespace",
+			      .function = attempt_network,
+			      .good = "with a loopback interface" },
+		[SECCOMP] = { .name = "seccomp filter",
+			      .function = attempt_seccomp,
+			      .good = "can be installed" },
+		[LANDLOCK] = { .name = "Landlock",
+			       .function = attempt_landlock,
+			       .good = "files, signals and abstract sockets" },
 	};
 	const struct userns_place *place = arg;
 	struct userns_info *info = result;
