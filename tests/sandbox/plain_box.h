@@ -160,4 +160,14 @@ static inline void expect_file(const struct place *place, const char *name, cons
 	assert_string_equal(got.data, text);
 }
 
+/* Before the tests; false when there is nothing to run. */
+static inline bool plain_ready(void)
+{
+	signal(SIGINT, SIG_DFL); /* a shell that started us in the background ignores it */
+	if (access(BUSYBOX, X_OK) == 0)
+		return true;
+	print_message("no " BUSYBOX ": nothing to run, skipped\n");
+	return false;
+}
+
 #endif

@@ -343,10 +343,7 @@ int main(void)
 						teardown),
 	};
 
-	signal(SIGINT, SIG_DFL);
-	if (access(BUSYBOX, X_OK) < 0) {
-		print_message("no " BUSYBOX ": nothing to run, skipped\n");
+	if (!plain_ready())
 		return 77;
-	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
